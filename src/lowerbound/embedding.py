@@ -1,0 +1,68 @@
+"""What the encoder sees of the data, and the way back: scaling, filling of missing cells, mask channel."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from lowerbound.distributions import relocate
+
+
+class Embedding(nn.Module):
+    """Scaling fixed on the training rows and kept as weights: (x - shift) / scale goes in, densities come out in x's units.
+
+    Args:
+        shape: of a row.
+        mode: ``none``, ``global`` (one shift and scale) or ``columns`` (one per cell).
+        masked: whether the encoder gets the mask as further channels.
+
+    >>> Embedding((2,), mode="none", masked=False)(torch.tensor([[1.0, 2.0]]))
+    tensor([[1., 2.]])
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: tuple[int, ...], *, mode: str = "none", masked: bool = False) -> None:
+        super().__init__()
+        self.shape, self.mode, self.masked = shape, mode, masked
+        size = shape if mode == "columns" else (1,) * len(shape)
+        self.register_buffer("shift", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What, besides the weights, makes the same embedding."""
+        return {"mode": self.mode, "masked": self.masked}
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Shape of the encoder's input."""
+        return (self.shape[0] * (1 + self.masked), *self.shape[1:])
+
+    def start_from(self, x: Tensor, mask: Tensor | None = None) -> None:
+        """Measure shift and scale on training rows (rows, *shape); a constant column keeps the scale 1."""
+        if self.mode == "none":
+            return
+        axes = (0,) if self.mode == "columns" else tuple(range(x.dim()))
+        seen = torch.ones_like(x) if mask is None else mask.to(x)
+        count = seen.sum(axes).clamp(min=1)
+        mean = (x.nan_to_num() * seen).sum(axes) / count
+        spread = ((x.nan_to_num() - mean).square() * seen).sum(axes).div(count).sqrt()
+        self.shift.copy_(mean.reshape(self.shift.shape))
+        self.scale.copy_(torch.where(spread > 0, spread, 1.0).reshape(self.scale.shape))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The encoder's input; missing cells are filled with 0, the mean after scaling."""
+        scaled = x if self.mode == "none" else (x - self.shift) / self.scale
+        if mask is not None:
+            scaled = torch.where(mask, scaled, 0.0)
+        if not self.masked:
+            return scaled
+        seen = torch.ones_like(scaled) if mask is None else mask.to(scaled)
+        return torch.cat([scaled, seen], dim=scaled.dim() - len(self.shape))
+
+    def restore(self, p: Distribution) -> Distribution:
+        """p(x|z) in the units of the data, from the same in the encoder's units."""
+        return p if self.mode == "none" else relocate(p, self.shift, self.scale)

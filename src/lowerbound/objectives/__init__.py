@@ -1,0 +1,7 @@
+"""What training minimises and what it reports."""
+
+from lowerbound.objectives.base import Objective, StepContext, Terms
+from lowerbound.objectives.bounds import ELBO as elbo
+from lowerbound.objectives.bounds import Reconstruction as reconstruction
+
+__all__ = ["Objective", "StepContext", "Terms", "elbo", "reconstruction"]

@@ -1,0 +1,108 @@
+"""Bounds on log p(x)."""
+
+from typing import Literal
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from lowerbound.batches import Batch
+from lowerbound.distributions import kl, per_row
+from lowerbound.errors import BadOption
+from lowerbound.model import VAE
+from lowerbound.objectives.base import Objective, StepContext, Terms
+from lowerbound.parts import Count, NonNegative
+from lowerbound.schedules import Schedule, at
+
+
+def decode(model: VAE, batch: Batch, context: StepContext, *, detach: bool = False) -> tuple[Distribution, Tensor, Tensor]:
+    """q(z|x), samples z (samples, rows, latent) and log p(x|z) (samples, rows) of the uncorrupted rows."""
+    q = model.posterior(batch.x, batch.context, batch.mask, corruption=context.noise.get("corruption"))
+    eps = context.noise.get("posterior")
+    z = model.draw(q, None if eps is None else eps.transpose(0, 1))
+    if detach:
+        z = z.detach()
+    p = model.likelihood(z, batch.context)
+    return q, z, model.log_likelihood(p, batch.x, batch.mask)
+
+
+class ELBO(Objective, name="elbo"):
+    """The evidence lower bound.
+
+    E_q[log p(x|z)] - KL(q(z|x) || p(z)) <= log p(x); the loss is its negative with the KL weighted by beta.
+    Sources: Kingma & Welling 2014, arXiv:1312.6114; beta: Higgins et al. 2017, "beta-VAE", ICLR; free bits: Kingma et
+    al. 2016, arXiv:1606.04934, appendix C.8; score function: Williams 1992, "Simple statistical gradient-following
+    algorithms", Machine Learning 8.
+
+    Args:
+        beta: weight of the KL, a number or a ramp; the reported value always has weight 1.
+        samples: Monte-Carlo samples of z per row (L).
+        free_bits: nats per dimension below which its batch-mean KL costs nothing more.
+        gradient: ``reparameterized``, or ``score`` for the score-function estimator, kept for comparison.
+        baseline: constant taken from log p(x|z) in the score-function estimator.
+    """
+
+    def __init__(
+        self, *, beta: Schedule = 1.0, samples: Count = 1, free_bits: NonNegative = 0.0,
+        gradient: Literal["reparameterized", "score"] = "reparameterized", baseline: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if baseline and gradient == "reparameterized":
+            raise BadOption(
+                "a baseline belongs to the score-function estimator", where="objective 'elbo', option 'baseline'",
+                found=str(baseline), mend="Set gradient = 'score', or leave the baseline out.",
+            )  # fmt: skip
+        self.beta, self.samples, self.free_bits = beta, samples, free_bits
+        self.gradient, self.baseline = gradient, baseline
+        self.couples_rows = free_bits > 0
+
+    def forward(self, model: VAE, batch: Batch, context: StepContext | None = None) -> Terms:
+        context = context or StepContext.fresh(self, model, batch)
+        score = self.gradient == "score"
+        q, z, log_px = decode(model, batch, context, detach=score)
+        divergence = kl(q, model.prior(batch.context), z)
+        kl_row = per_row(divergence, q)
+        likelihood = log_px.mean(0)
+        cost = context.average(kl_row) if not self.free_bits else self._free(divergence, context)
+        gain = context.average(self._surrogate(q, z, log_px) if score else likelihood)
+        loss = at(self.beta, context.progress) * cost - gain
+        parts = {"log_likelihood": likelihood, "kl": kl_row, "kl_per_dimension": divergence}
+        return Terms(loss, (likelihood - kl_row).detach(), parts, context.rows_total)
+
+    def _free(self, divergence: Tensor, context: StepContext) -> Tensor:
+        return (divergence.sum(0) / context.batch_rows).clamp(min=self.free_bits).sum()
+
+    def _surrogate(self, q: Distribution, z: Tensor, log_px: Tensor) -> Tensor:
+        """Its gradient is (log p(x|z) - baseline) * grad log q(z) for the encoder, grad log p(x|z) for the decoder."""
+        weight = (log_px - self.baseline).detach()
+        return (weight * per_row(q.log_prob(z), q) + log_px).mean(0)
+
+
+class Reconstruction(Objective, name="reconstruction"):
+    """The log-likelihood of the reconstruction alone: the autoencoder's objective. Not a bound on log p(x).
+
+    E_q[log p(x|z)]; with a Gaussian likelihood of fixed scale, the squared error. Corrupted inputs are compared with the
+    clean rows. Sources: Rumelhart, Hinton & Williams 1986, Nature 323; Vincent et al. 2010, JMLR 11.
+
+    Args:
+        samples: Monte-Carlo samples of z per row, for posteriors that have noise.
+    """
+
+    needs_density = False
+
+    def __init__(self, *, samples: Count = 1) -> None:
+        super().__init__()
+        self.samples = samples
+
+    def accepts(self, model: VAE) -> None:
+        super().accepts(model)
+        if self.samples > 1 and model.posterior_family.noise_shape is None:
+            raise BadOption(
+                f"posterior '{model.posterior_family.name}' draws nothing", where="objective 'reconstruction', option 'samples'",
+                found=str(self.samples), expected="1",
+            )  # fmt: skip
+
+    def forward(self, model: VAE, batch: Batch, context: StepContext | None = None) -> Terms:
+        context = context or StepContext.fresh(self, model, batch)
+        likelihood = decode(model, batch, context)[2].mean(0)
+        parts = {"log_likelihood": likelihood}
+        return Terms(-context.average(likelihood), likelihood.detach(), parts, context.rows_total)
