@@ -5,7 +5,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from lowerbound.parts import Fraction, NonNegative, Part
+from lowerbound.errors import BadOption, Incompatible
+from lowerbound.parts import Count, Fraction, NonNegative, Part, Real
 from lowerbound.randomness import Draw
 
 
@@ -69,3 +70,73 @@ class Dropout(Corruption, name="dropout"):
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         return torch.where(noise < self.rate, 0.0, x)
+
+
+class SaltPepper(Corruption, name="salt_pepper"):
+    """Sets cells to one of two extremes.
+
+    Each cell becomes ``low`` with probability ``rate`` / 2 and ``high`` with the same. Source: Vincent et al. 2010,
+    "Stacked denoising autoencoders", JMLR 11.
+
+    Args:
+        shape: of a row.
+        rate: probability that a cell is changed.
+        low: pepper, in units of the scaled data.
+        high: salt, in units of the scaled data.
+
+    >>> SaltPepper((3,), rate=0.5)(torch.full((1, 3), 0.3), torch.tensor([[0.1, 0.6, 0.9]]))
+    tensor([[0.0000, 0.3000, 1.0000]])
+    """
+
+    def __init__(self, shape: tuple[int, ...], *, rate: Fraction = 0.25, low: Real = 0.0, high: Real = 1.0) -> None:
+        super().__init__(shape)
+        self.rate, self.low, self.high = rate, low, high
+
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        salted = torch.where(noise >= 1 - self.rate / 2, self.high, x)
+        return torch.where(noise < self.rate / 2, self.low, salted)
+
+
+class Block(Corruption, name="block"):
+    """Sets a square of an image to zero, at a random place, in all channels.
+
+    Source: Pathak et al. 2016, "Context encoders: feature learning by inpainting", arXiv:1604.07379.
+
+    Args:
+        shape: of a row, (channels, height, width).
+        size: side of the square, in pixels.
+
+    Raises:
+        Incompatible: the rows are no images.
+        BadOption: a square larger than the image.
+
+    >>> Block((1, 2, 3), size=2)(torch.ones(1, 1, 2, 3), torch.tensor([[0.0, 0.9]]))
+    tensor([[[[1., 0., 0.],
+              [1., 0., 0.]]]])
+    """
+
+    def __init__(self, shape: tuple[int, ...], *, size: Count = 4) -> None:
+        super().__init__(shape)
+        if len(shape) != 3:
+            raise Incompatible(
+                f"{self.title} needs images", found=f"rows of shape {self.shape}", expected="(channels, height, width)"
+            )
+        if size > min(shape[1:]):
+            sides = f"at most {min(shape[1:])}, the shorter side of the image"
+            raise BadOption(
+                "larger than the image", where=f"{self.title}, option 'size'", found=str(size), expected=sides
+            )
+        self.size = size
+
+    def request(self) -> Draw:
+        return Draw((2,), "uniform")
+
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        rows, columns = (self._inside(u, side) for u, side in zip(noise.unbind(1), self.shape[1:], strict=True))
+        return torch.where((rows[:, :, None] & columns[:, None, :]).unsqueeze(1), 0.0, x)
+
+    def _inside(self, u: Tensor, side: int) -> Tensor:
+        """Which of ``side`` places the square covers, (rows, side), from uniform noise (rows,)."""
+        first = (u * (side - self.size + 1)).floor().unsqueeze(1)
+        place = torch.arange(side, device=u.device)
+        return (place >= first) & (place < first + self.size)

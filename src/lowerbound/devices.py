@@ -1,4 +1,4 @@
-"""Where arithmetic runs and in which precision; the only module that touches process-wide torch settings, and puts them back."""
+"""Where arithmetic runs and in which precision; the only module that sets anything process-wide, and puts it back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ def pick(name: str = "auto") -> torch.device:
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if present[kind]))
     if not present.get(name.split(":")[0], False):
         here = ", ".join(kind for kind, there in present.items() if there)
-        raise ConfigError("device is not on this machine", where="train.device", found=f"'{name}'", expected=f"auto, {here}")
+        raise ConfigError("not on this machine", where="train.device", found=f"'{name}'", expected=f"auto, {here}")
     return torch.device(name)
 
 

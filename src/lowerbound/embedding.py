@@ -10,7 +10,7 @@ from lowerbound.distributions import relocate
 
 
 class Embedding(nn.Module):
-    """Scaling fixed on the training rows and kept as weights: (x - shift) / scale goes in, densities come out in x's units.
+    """Scaling fixed on the training rows, kept as weights: (x - shift) / scale goes in, densities are in x's units.
 
     Args:
         shape: of a row.

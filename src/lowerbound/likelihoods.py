@@ -7,10 +7,13 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli as BernoulliDistribution
-from torch.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
 from torch.distributions import Distribution, Normal
 
+from lowerbound.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
 from lowerbound.parts import NonNegative, Part, Positive
+
+
+HASTE = 10.0  # sigma is stored as log sigma^2 / HASTE: a step of Adam, whatever the gradient, then moves it ten times as far
 
 
 class Likelihood(Part, kind="likelihood"):
@@ -82,8 +85,8 @@ class Bernoulli(Likelihood, name="bernoulli"):
 class ContinuousBernoulli(Likelihood, name="continuous_bernoulli"):
     """A density on [0, 1], for grey levels that are not zeros and ones.
 
-    p(x|z) = C(s) s^x (1 - s)^(1 - x). Source: Loaiza-Ganem & Cunningham 2019, "The continuous Bernoulli",
-    arXiv:1907.06845.
+    p(x|z) = C(s) s^x (1 - s)^(1 - x), s = s(l), l the decoder's logits. Source: Loaiza-Ganem & Cunningham 2019,
+    "The continuous Bernoulli", arXiv:1907.06845.
 
     Args:
         shape: of a row.
@@ -95,7 +98,7 @@ class ContinuousBernoulli(Likelihood, name="continuous_bernoulli"):
     support = "unit"
 
     def forward(self, numbers: Tensor) -> Distribution:
-        return ContinuousBernoulliDistribution(logits=numbers, validate_args=False)
+        return ContinuousBernoulliDistribution(numbers)
 
 
 class Gaussian(Likelihood, name="gaussian"):
@@ -120,6 +123,7 @@ class Gaussian(Likelihood, name="gaussian"):
 
     support = "real"
     relocates = True
+    slow: Tensor
 
     def __init__(
         self, shape: tuple[int, ...], *,
@@ -130,11 +134,16 @@ class Gaussian(Likelihood, name="gaussian"):
         self.scale, self.value, self.floor, self.mean = scale, value, floor, mean
         self.per_cell = 2 if scale == "predicted" else 1
         self.couples_rows = scale == "optimal"
-        start = torch.full(shape if scale == "per_dimension" else (), 2 * math.log(value))
+        start = torch.full(shape if scale == "per_dimension" else (), 2 * math.log(value) / HASTE)
         if scale in ("learned", "per_dimension"):
-            self.log_variance = nn.Parameter(start)
+            self.slow = nn.Parameter(start)
         else:
-            self.register_buffer("log_variance", start)
+            self.register_buffer("slow", start)
+
+    @property
+    def log_variance(self) -> Tensor:
+        """log sigma^2 of the scaled data, before the floor: (), or (*shape) when per_dimension."""
+        return HASTE * self.slow
 
     def forward(self, numbers: Tensor) -> Distribution:
         loc, *raw = self._split(numbers)
@@ -152,11 +161,11 @@ class Gaussian(Likelihood, name="gaussian"):
         target = torch.as_tensor(variance, dtype=self.log_variance.dtype, device=self.log_variance.device)
         least = 0.0 if self.scale in ("fixed", "optimal") else self.floor**2
         with torch.no_grad():
-            self.log_variance.copy_((target - least).clamp(min=1e-30).log())
+            self.slow.copy_((target - least).clamp(min=1e-30).log() / HASTE)
 
     def couple(self, p: Distribution, x: Tensor, mask: Tensor | None) -> Distribution:
         total, count = self.statistics(p, x, mask)
-        ratio = (total / count).clamp(min=(self.floor / self._sigma(self.log_variance)) ** 2).sqrt()
+        ratio = (total / count.clamp(min=1)).clamp(min=(self.floor / self._sigma(self.log_variance)) ** 2).sqrt()
         return Normal(p.mean, p.stddev * ratio, validate_args=False)
 
     def statistics(self, p: Distribution, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -165,5 +174,5 @@ class Gaussian(Likelihood, name="gaussian"):
         return torch.stack([torch.where(seen > 0, error, 0.0).sum(), seen.sum()])
 
     def settle(self, statistics: Tensor) -> None:
-        variance = (statistics[0] / statistics[1]) * self.log_variance.exp()
+        variance = (statistics[0] / statistics[1].clamp(min=1)) * self.log_variance.exp()
         self.set_variance(variance.clamp(min=self.floor**2))

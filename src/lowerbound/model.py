@@ -101,7 +101,7 @@ class VAE(nn.Module):
         seen = self.embedding(x, mask)
         if self.corruption is not None and corruption is not None:
             seen = self.corruption(seen, corruption)
-        numbers = self.encoder(self._given(seen, context))
+        numbers = self.encoder(self._given(seen, context)).to(x.dtype)  # nets may run in bf16; densities never do
         q: Distribution = self.posterior_family(numbers)
         return q
 
@@ -122,7 +122,7 @@ class VAE(nn.Module):
         lead = z.shape[:-1]
         if context is not None:
             context = context.expand(*lead, -1).flatten(0, -2)
-        numbers = self.decoder(self._given(z.reshape(-1, self.latent), context))
+        numbers = self.decoder(self._given(z.reshape(-1, self.latent), context)).to(z.dtype)
         return self.embedding.restore(self.likelihood_family(numbers.unflatten(0, lead)))
 
     def draw(self, q: Distribution, eps: Tensor | None) -> Tensor:
@@ -191,7 +191,7 @@ def _sizes(embedding: Embedding, posterior: Posterior, likelihood: Likelihood, c
 
 
 def _table(name: str, module: nn.Module) -> dict[str, Any]:
-    if isinstance(module, Part):
+    if isinstance(module, Part) and module.name:
         return spec(module)
     raise Incompatible(
         f"the {name} is a live module, which no config describes", found=type(module).__name__,

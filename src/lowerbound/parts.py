@@ -1,7 +1,7 @@
 """Parts: the six kinds a model and its training are composed of, and the rule that a signature is its schema.
 
 ``def __init__(self, <what the data decides>, *, <what you decide>)``: names before the star come from ``GIVEN`` and are
-injected by name; names after it are the options, which are at once config keys, command-line paths and rows of the docs.
+injected by name; names after it are the options, at once config keys, command-line paths and rows of the docs.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from lowerbound.errors import BadOption, ConfigError, UnknownName, unknown
 
 GIVEN = ("shape", "latent", "context", "inputs", "outputs", "classes", "columns")
 
+Real = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -53,6 +54,7 @@ class Part(nn.Module, metaclass=_PartType):
         if kind:
             cls.kind = kind
             REGISTRY[kind] = {}
+        _refuse_heirs(cls)
         if name:
             _register(cls, name)
 
@@ -65,13 +67,21 @@ class Part(nn.Module, metaclass=_PartType):
         return f"{self.kind} '{self.name}'"
 
 
-def _register(cls: type[Part], name: str) -> None:
+def _refuse_heirs(cls: type[Part]) -> None:
     parent = next((base for base in cls.__mro__[1:] if getattr(base, "name", "")), None)
     if parent is not None:
-        raise TypeError(f"{cls.__name__} extends {parent.__name__}, a final part: wrap or compose it instead")
+        what = f"{cls.__name__} extends {parent.__name__}, a final part"
+        raise ConfigError(what, where=cls.__module__, mend="Wrap it or compose it instead.")
+
+
+def _register(cls: type[Part], name: str) -> None:
+    where = f"{cls.__module__}, {cls.__name__}.__init__"
     for given in _given(cls):
         if given not in GIVEN:
-            raise TypeError(f"{cls.__name__}.__init__: '{given}' stands before the star; allowed there: {', '.join(GIVEN)}")
+            raise ConfigError(f"'{given}' stands before the star", where=where, expected="one of " + ", ".join(GIVEN))
+    for option in _chosen(cls):
+        if option.annotation is option.empty:
+            raise ConfigError(f"option '{option.name}' has no type", where=where, mend="Annotate it: it is its schema.")
     known = REGISTRY[cls.kind].get(name)
     if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
         raise ConfigError(f"{cls.kind} '{name}' is registered twice", found=f"{known.__module__} and {cls.__module__}")
@@ -87,11 +97,14 @@ def _given(cls: type[Part]) -> list[str]:
     return [p.name for p in _parameters(cls) if p.kind is p.POSITIONAL_OR_KEYWORD]
 
 
+def _chosen(cls: type[Part]) -> list[inspect.Parameter]:
+    return [p for p in _parameters(cls) if p.kind is p.KEYWORD_ONLY]
+
+
 def _schema(cls: type[Part]) -> type[BaseModel]:
     """The pydantic model of a part's options, read off its signature."""
     hints = get_type_hints(cls.__init__, include_extras=True)
-    chosen = [p for p in _parameters(cls) if p.kind is p.KEYWORD_ONLY]
-    fields: dict[str, Any] = {p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in chosen}
+    fields: dict[str, Any] = {p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in _chosen(cls)}
     return create_model(cls.__name__, __config__=ConfigDict(extra="forbid", strict=True), **fields)
 
 
@@ -110,9 +123,15 @@ def check_options(cls: type[Part], options: Mapping[str, Any]) -> dict[str, Any]
     try:
         return schema(**plain).model_dump()
     except ValidationError as error:
-        first = error.errors()[0]
-        where = f"{cls.kind} '{cls.name}', option '{first['loc'][0]}'"
+        first = max(error.errors(), key=lambda fault: len(fault["loc"]))  # of alternatives, the one that fits furthest
+        where = f"{cls.kind} '{cls.name}', option '{_dotted(first['loc'])}'"
         raise BadOption("not accepted", where=where, found=repr(first["input"]), expected=first["msg"]) from None
+
+
+def _dotted(place: tuple[int | str, ...]) -> str:
+    """``beta.over``, ``widths.1``: pydantic puts the name of a table's type between."""
+    inner = [str(key) for key in place[1:] if isinstance(key, int) or len(place) > 2]
+    return ".".join([str(place[0]), *inner[-1:]])
 
 
 def find(kind: str, name: str) -> type[Part]:
@@ -154,7 +173,7 @@ def import_file(path: str | Path) -> list[type[Part]]:
     """
     path = Path(path)
     if not path.is_file():
-        raise ConfigError("no such file to import", where=str(path), mend="Give the path of a Python file with parts in it.")
+        raise ConfigError("no such file", where=str(path), mend="Give the path of a Python file with parts in it.")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     name = f"lowerbound_import_{path.stem}_{digest[:12]}"
     found = [cls for cls in FOREIGN if cls.__module__ == name]
@@ -168,8 +187,8 @@ def import_file(path: str | Path) -> list[type[Part]]:
     loading.loader.exec_module(module)
     new = [cls for names in REGISTRY.values() for cls in names.values() if cls.__module__ == name]
     if not new:
-        raise ConfigError("registers no part", where=str(path), expected="a class such as: class Heavy(Prior, name='heavy')")
-    FOREIGN.update({cls: (path.name, digest) for cls in new})
+        raise ConfigError("registers no part", where=str(path), expected="such as: class Heavy(Prior, name='heavy')")
+    FOREIGN.update(dict.fromkeys(new, (path.name, digest)))
     return new
 
 

@@ -1,4 +1,4 @@
-"""Everything random derives from (seed, purpose, step, position) in training and (seed, purpose, row, draw) in evaluation.
+"""Everything random derives from (seed, purpose, step, position) in training, (seed, purpose, row, draw) in evaluation.
 
 No global generator is read or written. Noise is drawn in float32 and cast, so that the precision of a run does not
 change which noise it sees.
@@ -79,9 +79,7 @@ def row_digests(x: torch.Tensor, mask: torch.Tensor | None = None) -> list[int]:
     return [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little") >> 1 for row in rows]
 
 
-def row_noise(
-    seed: int, purpose: str, digests: Sequence[int], draw: Draw, start: int, stop: int
-) -> torch.Tensor:
+def row_noise(seed: int, purpose: str, digests: Sequence[int], draw: Draw, start: int, stop: int) -> torch.Tensor:
     """Evaluation noise of draws ``start`` to ``stop``, (stop - start, rows, *shape), float32 on the CPU.
 
     A row's noise depends on the seed, the purpose, the row's digest and the draw's number alone.
@@ -99,7 +97,7 @@ def row_noise(
 
 
 def _blocks(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Draws come in blocks of 1, 1, 2, 4, ... 256, 256, ...: the few draws of an ELBO do not pay for those of log p(x)."""
+    """Draws in blocks of 1, 1, 2, 4, ... 256, 256, ...: the few draws of an ELBO do not pay for those of log p(x)."""
     first = 0
     while first < stop:
         last = first + min(max(first, 1), DRAWS_PER_BLOCK)

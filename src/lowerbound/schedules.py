@@ -1,22 +1,25 @@
 """A number that may change with the progress of training."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import torch
-from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+Level = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+@with_config(ConfigDict(extra="forbid"))
 class Ramp(TypedDict):
     """From ``start`` to ``end`` over a fraction ``over`` of each of ``cycles`` equal parts of the training."""
 
-    start: float
-    end: float
+    start: Level
+    end: Level
     over: Annotated[float, Field(gt=0, le=1)]
     cycles: NotRequired[Annotated[int, Field(ge=1)]]
 
 
-Schedule = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Ramp
+Schedule = Level | Ramp
 
 
 def at(schedule: Any, progress: torch.Tensor) -> torch.Tensor | float:

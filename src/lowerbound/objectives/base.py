@@ -23,12 +23,15 @@ class Terms:
         loss: what is differentiated, a scalar: summed over dimensions, averaged over the rows of the global batch. It
             may be a surrogate whose gradient is right and whose value means nothing.
         value: the reported bound per row, (rows,); never the surrogate.
+        target: what training maximises, per row, (rows,): the value with its weights (beta). On held-out rows its mean
+            decides when to stop.
         parts: named addends per row, (rows,), and per dimension, (rows, latent).
         rows_total: N, the rows of the data set.
     """
 
     loss: Tensor
     value: Tensor
+    target: Tensor
     parts: Mapping[str, Tensor]
     rows_total: int
 
@@ -70,6 +73,7 @@ class Objective(Part, kind="objective"):
     """A map from a model and a batch to ``Terms``. ``needs_density`` refuses posteriors that have none."""
 
     needs_density: ClassVar[bool] = True
+    reports: ClassVar[str] = "elbo"
     samples: int = 1
 
     def requests(self, model: VAE) -> dict[str, Draw]:

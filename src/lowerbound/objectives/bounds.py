@@ -64,9 +64,10 @@ class ELBO(Objective, name="elbo"):
         likelihood = log_px.mean(0)
         cost = context.average(kl_row) if not self.free_bits else self._free(divergence, context)
         gain = context.average(self._surrogate(q, z, log_px) if score else likelihood)
-        loss = at(self.beta, context.progress) * cost - gain
-        parts = {"log_likelihood": likelihood, "kl": kl_row, "kl_per_dimension": divergence}
-        return Terms(loss, (likelihood - kl_row).detach(), parts, context.rows_total)
+        beta = at(self.beta, context.progress)
+        parts = {"log_likelihood": likelihood.detach(), "kl": kl_row.detach(), "kl_per_dimension": divergence.detach()}
+        value, target = parts["log_likelihood"] - parts["kl"], parts["log_likelihood"] - beta * parts["kl"]
+        return Terms(beta * cost - gain, value, target, parts, context.rows_total)
 
     def _free(self, divergence: Tensor, context: StepContext) -> Tensor:
         return (divergence.sum(0) / context.batch_rows).clamp(min=self.free_bits).sum()
@@ -88,6 +89,7 @@ class Reconstruction(Objective, name="reconstruction"):
     """
 
     needs_density = False
+    reports = "reconstruction_log_likelihood"
 
     def __init__(self, *, samples: Count = 1) -> None:
         super().__init__()
@@ -104,5 +106,5 @@ class Reconstruction(Objective, name="reconstruction"):
     def forward(self, model: VAE, batch: Batch, context: StepContext | None = None) -> Terms:
         context = context or StepContext.fresh(self, model, batch)
         likelihood = decode(model, batch, context)[2].mean(0)
-        parts = {"log_likelihood": likelihood}
-        return Terms(-context.average(likelihood), likelihood.detach(), parts, context.rows_total)
+        value = likelihood.detach()
+        return Terms(-context.average(likelihood), value, value, {"log_likelihood": value}, context.rows_total)

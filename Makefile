@@ -1,0 +1,35 @@
+# Needs Python 3.11 or newer and make; everything else goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := runs/demo
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test acceptance clean
+
+# Train on the handwritten digits that come with scikit-learn, then say what the model is worth.
+demo: $(VENV)/demo.stamp
+	$(BIN)/lowerbound fit digits --recipe sigma-vae --latent 10 --out $(RUN) --force
+	$(BIN)/lowerbound evaluate $(RUN)
+
+test: $(VENV)/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not acceptance"
+
+# The figures that the recipes must reproduce; each measured value is a dated row of docs/results.md.
+acceptance: $(VENV)/dev.stamp
+	LOWERBOUND_RESULTS=$(CURDIR)/docs/results.md $(BIN)/python -m pytest -m acceptance --timeout 3600
+
+$(VENV)/demo.stamp: EXTRAS := images,plot
+$(VENV)/dev.stamp: EXTRAS := dev
+$(VENV)/%.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("lowerbound needs Python 3.11 or newer; try: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) -e '.[$(EXTRAS)]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(RUN) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

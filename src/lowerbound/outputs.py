@@ -1,0 +1,52 @@
+"""Rows to files: a picture, an array or a table, by the ending of the path."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lowerbound import figures
+from lowerbound.errors import BadOption, DataShape, OutputExists
+from lowerbound.run import write_whole
+
+Array = npt.NDArray[Any]
+
+
+def write_array(values: Array, path: str | Path, *, columns: tuple[str, ...] = (), force: bool = False) -> Path:
+    """Write rows (rows, ...) to ``path``.
+
+    ``.npy`` keeps shape and type, ``.csv`` one line a row, ``.png`` a grid of images.
+
+    Raises:
+        OutputExists: the file is there, and ``force`` was not given.
+        BadOption: another ending.
+        DataShape: a picture of rows that are not images.
+    """
+    path = Path(path)
+    if path.exists() and not force:
+        raise OutputExists("already there", where=str(path), mend="Choose another name, or overwrite it with force.")
+    kind = path.suffix.lower()
+    if kind == ".npy":
+        buffer = io.BytesIO()
+        np.save(buffer, values, allow_pickle=False)
+        write_whole(path, buffer.getvalue())
+    elif kind == ".csv":
+        write_whole(path, _table(values.reshape(len(values), -1), columns))
+    elif kind == ".png":
+        if values.ndim != 4:
+            raise DataShape("not images", where=str(path), found=str(values.shape), expected="(rows, channels, height, width)")
+        figures.save(figures.image_grid(np.clip(values, 0, 1)), path, force=force)
+    else:
+        raise BadOption("an ending that is not written", where=str(path), found=f"'{kind}'", expected=".npy, .csv or .png")
+    return path
+
+
+def _table(values: Array, columns: tuple[str, ...]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns if len(columns) == values.shape[1] else [f"x{i}" for i in range(values.shape[1])])
+    writer.writerows(values.tolist())
+    return text.getvalue()

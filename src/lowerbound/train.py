@@ -1,0 +1,144 @@
+"""``fit``: from data to a trained run."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lowerbound import audit, devices
+from lowerbound.batches import Rows
+from lowerbound.config import Config, dotted, override
+from lowerbound.data import Data, load
+from lowerbound.data.known import KNOWN
+from lowerbound.linear import fill_closed_form
+from lowerbound.loop import Epoch, Loop, best_epoch, initialise, steps
+from lowerbound.model import assemble
+from lowerbound.objectives import Objective
+from lowerbound.parts import build, import_file
+from lowerbound.progress import Bar
+from lowerbound.recipes import resolve as resolve_recipe
+from lowerbound.run import Run, describe, refuse_existing
+
+__all__ = ["Watcher", "fit", "steps"]
+
+Watcher = Callable[[Epoch], None]
+
+
+def fit(
+    data: Any, *, recipe: str = "vae", out: str | Path | None = None, seed: int = 0, config: Config | None = None,
+    imports: Sequence[str | Path] = (), force: bool = False, progress: bool | Watcher = True, download: bool = False,
+    **overrides: Any,
+) -> Run:  # fmt: skip
+    """Train a model.
+
+    Args:
+        data: a known name, a path, an array (rows, ...), a frame, or ``Data``.
+        recipe: a row of ``lowerbound recipes``; ``config`` replaces it.
+        out: folder to write the run to; None writes nothing.
+        seed: everything random derives from it.
+        config: a whole configuration instead of a recipe.
+        imports: files with parts of your own.
+        force: write over a run that is there.
+        progress: show a bar on stderr, or a function called after each epoch, or False.
+        download: whether a known set that is not on this machine may be fetched.
+        overrides: config keys, ``latent=8``, ``epochs=20``, ``objective="elbo:beta=4"``, ``train__rate=1e-3``.
+
+    Returns:
+        The run: model, configuration, history (nats per row) and split. Ctrl-C ends the training and keeps what there is.
+
+    Raises:
+        ConfigError: a setting that cannot be used.
+        DataError: data that cannot be used, naming file, row and column.
+        OutputExists: the folder is there already.
+        NotFinite: a loss that is NaN or infinite.
+
+    Source: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114.
+
+    >>> run = fit("digits", latent=2, epochs=1, progress=False)
+    >>> run.summary["epochs"], run.model.latent
+    (1, 2)
+    """
+    if out is not None:
+        refuse_existing(out, force)
+    for file in imports:
+        import_file(file)
+    base = config or resolve_recipe(recipe)
+    chosen = override(base, {"seed": seed, **dotted(overrides)} if config is None or seed else dotted(overrides))
+    source = _open(data, chosen, download)
+    settled = audit.resolve(replace(chosen, data=replace(chosen.data, name=source.source or source.name)), source)
+    audit.check(settled, source)
+    run = _train(settled, source.with_split(settled.data.validation, settled.data.test, settled.seed, settled.data.split),
+                 recipe if config is None else "config", known=data in KNOWN if isinstance(data, str) else False,
+                 progress=progress)  # fmt: skip
+    if out is not None:
+        run.save(out, force=force)
+    return run
+
+
+def _open(data: Any, config: Config, download: bool) -> Data:
+    if isinstance(data, Data):
+        return data
+    options: dict[str, Any] = {"download": download} if isinstance(data, str) and data in KNOWN else {"missing": config.data.missing}
+    return load(data, **options)
+
+
+def prepare(data: Data, config: Config, device: torch.device) -> Rows:
+    """Training rows on the device."""
+    dtype = devices.storage(config.train.precision)
+    return Rows(data.x, unit=data.unit, mask=data.mask, labels=data.labels, binarize=config.data.binarize,
+                seed=config.seed, device=device, dtype=dtype)  # fmt: skip
+
+
+def _train(config: Config, data: Data, recipe: str, *, known: bool, progress: bool | Watcher) -> Run:
+    device = devices.pick(config.train.device)
+    model = assemble(audit.specification(config, data), seed=config.seed)
+    model.to(device, devices.storage(config.train.precision))
+    objective: Objective = build("objective", config.objective, {})
+    objective.accepts(model)
+    loss = audit.loss(config, model, objective)
+    rows = prepare(data.train, config, device)
+    run = Run(model, config, loss, describe(data, known), {}, [], data)
+    with devices.threads(config.train.threads):
+        initialise(model, rows, config.train, config.seed)
+        if config.model.start == "closed_form":
+            fill_closed_form(model, torch.from_numpy(data.train.values(dtype=np.float64)).to(device))
+        held_out = run.resident(data.validation) if len(data.validation.x) else None
+        loop = Loop(model, objective, rows, config.train, seed=config.seed, held_out=held_out)
+        run.summary = {"recipe": recipe, **_follow(loop, run.history, audit.line(loss), progress)}
+    return run
+
+
+def _follow(loop: Loop, history: list[dict[str, Any]], line: str, progress: bool | Watcher) -> Mapping[str, Any]:
+    """Run the loop to its end, show it, and sum it up."""
+    start = time.perf_counter()
+    with Bar(line, loop.settings.epochs, loop.objective.reports, visible=progress is True) as bar:
+        stopped = "all epochs done"
+        try:
+            for epoch in loop.steps():
+                history.append(epoch.record)
+                bar.show(epoch)
+                if callable(progress):
+                    progress(epoch)
+            if len(history) < loop.settings.epochs:
+                stopped = f"no better validation bound for {loop.settings.patience} epochs"
+        except KeyboardInterrupt:
+            loop.finish()
+            stopped = "interrupted"
+    seconds = time.perf_counter() - start
+    return {
+        "epochs": len(history), "seconds": round(seconds, 3),
+        "rows_per_second": round(len(loop.rows) * len(history) / seconds) if history else 0,
+        "best": _best(history, loop.objective.reports), "stopped": stopped,
+    }  # fmt: skip
+
+
+def _best(history: Sequence[Mapping[str, Any]], reports: str) -> dict[str, Any] | None:
+    line = best_epoch(history)
+    if line is None:
+        return None
+    held = f"validation_{reports}"
+    return {"epoch": line["epoch"], reports: line.get(held, line[f"train_{reports}"])}
