@@ -12,7 +12,7 @@ from lowerbound.data.check import check_values
 from lowerbound.errors import Incompatible
 from lowerbound.model import VAE
 from lowerbound.objectives import Objective
-from lowerbound.parts import REGISTRY
+from lowerbound.parts import REGISTRY, find
 
 
 def supports() -> dict[str, str]:
@@ -46,12 +46,13 @@ def check(config: Config, data: Data) -> None:
     """Check the values of the data against the likelihood, once.
 
     Raises:
+        UnknownName: a likelihood that is not there.
         DataRange: a value the likelihood gives no probability to.
         DataMissing: NaN that is not a missing value.
         Incompatible: ``binarize`` with a likelihood that is not of zeros and ones.
     """
     name, binarize = config.model.likelihood["name"], config.data.binarize
-    support = supports()[name]
+    support = getattr(find("likelihood", name), "support", "real")
     if binarize != "none" and support != "binary":
         raise Incompatible(
             f"binarize '{binarize}' needs a likelihood of zeros and ones; '{name}' has support '{support}'",
@@ -112,8 +113,14 @@ def _name(table: Mapping[str, Any]) -> str:
     """A part as a phrase: its name and the options that differ from their defaults."""
     kind = "likelihood" if table["name"] in REGISTRY["likelihood"] else "objective"
     known = catalogue.catalogue().get(kind, {}).get(table["name"], {}).get("options", {})
-    changed = [f"{key} {value}" for key, value in table.items() if key != "name" and value != known.get(key, {}).get("default")]
-    scale = [f"scale {table.get('scale', 'learned')}"] if table["name"] == "gaussian" and "scale" not in str(changed) else []
+    changed = [
+        f"{key} {value}" for key, value in table.items() if key != "name" and value != known.get(key, {}).get("default")
+    ]
+    scale = (
+        [f"scale {table.get('scale', 'learned')}"]
+        if table["name"] == "gaussian" and "scale" not in str(changed)
+        else []
+    )
     return f"{table['name']} ({', '.join(scale + changed)})" if scale + changed else str(table["name"])
 
 

@@ -134,6 +134,8 @@ def kl(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
         return 0.5 * (ratio.square() + shift.square() - 1.0) - ratio.log()
     if _has_closed_form(q, p):
         return kl_divergence(q, p)
+    if q.event_shape or p.event_shape:
+        return (per_row(q.log_prob(z), q) - per_row(p.log_prob(z), p)).mean(0)
     return (q.log_prob(z) - p.log_prob(z)).mean(0)
 
 
@@ -141,6 +143,6 @@ def _has_closed_form(q: Distribution, p: Distribution) -> bool:
     return _dispatch_kl(type(q), type(p)) is not NotImplemented
 
 
-def per_row(values: Tensor, q: Distribution) -> Tensor:
-    """Sum a per-dimension quantity of a latent distribution over its dimensions; per-row values stay."""
-    return values if q.event_shape else values.sum(-1)
+def per_row(values: Tensor, *of: Distribution) -> Tensor:
+    """Sum a per-dimension quantity of distributions over the dimensions; it is per row already if one is joint."""
+    return values if any(one.event_shape for one in of) else values.sum(-1)

@@ -25,7 +25,7 @@ class Likelihood(Part, kind="likelihood"):
 
     support: ClassVar[str] = "real"
     discrete: ClassVar[bool] = False
-    relocates: ClassVar[bool] = False
+    relocates: bool = False
     per_cell: int = 1
     fill: float = 0.0
 
@@ -133,6 +133,7 @@ class Gaussian(Likelihood, name="gaussian"):
         super().__init__(shape)
         self.scale, self.value, self.floor, self.mean = scale, value, floor, mean
         self.per_cell = 2 if scale == "predicted" else 1
+        self.relocates = mean == "identity"
         self.couples_rows = scale == "optimal"
         start = torch.full(shape if scale == "per_dimension" else (), 2 * math.log(value) / HASTE)
         if scale in ("learned", "per_dimension"):

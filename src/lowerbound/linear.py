@@ -76,7 +76,9 @@ def principal(x: Tensor, latent: int) -> Principal:
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
     noise = float(values[latent:].mean())
     if noise <= 0:
-        raise ConfigError("no variance is left for the noise", found=f"latent {latent}", mend="Choose a smaller latent.")
+        raise ConfigError(
+            "no variance is left for the noise", found=f"latent {latent}", mend="Choose a smaller latent."
+        )
     return Principal(mean, axes, values, noise)
 
 
@@ -160,8 +162,14 @@ def _standardised(model: VAE, x: Tensor) -> tuple[Linear, Tensor, Tensor, Tensor
 def _linear(model: VAE) -> tuple[Linear, Linear, GaussianLikelihood]:
     encoder, decoder, likelihood = model.encoder, model.decoder, model.likelihood_family
     if not (isinstance(encoder, Linear) and isinstance(decoder, Linear)):
-        raise Incompatible("the closed form needs linear nets", found="nets that are not", mend="Set encoder and decoder to linear.")
-    if not isinstance(likelihood, GaussianLikelihood) or likelihood.scale == "predicted" or likelihood.mean != "identity":
+        raise Incompatible(
+            "the closed form needs linear nets", found="nets that are not", mend="Set encoder and decoder to linear."
+        )
+    if (
+        not isinstance(likelihood, GaussianLikelihood)
+        or likelihood.scale == "predicted"
+        or likelihood.mean != "identity"
+    ):
         raise Incompatible("the closed form needs a gaussian likelihood with one scale", found=likelihood.title)
     if not isinstance(model.posterior_family, GaussianPosterior | Point):
         raise Incompatible("the closed form needs a gaussian or point posterior", found=model.posterior_family.title)

@@ -132,7 +132,11 @@ def settle(model: VAE, rows: Rows, seed: int, limit: int | None = None) -> None:
     shape = model.posterior_family.noise_shape
     with evaluating(model):
         for batch in rows.blocks(EVALUATION_ROWS):
-            eps = None if shape is None else row_noise(seed, "settle", row_digests(batch.x), Draw(shape), 0, 1).to(batch.x)
+            eps = (
+                None
+                if shape is None
+                else row_noise(seed, "settle", row_digests(batch.x), Draw(shape), 0, 1).to(batch.x)
+            )
             p = model.likelihood(model.draw(model.posterior(batch.x, batch.context, batch.mask), eps), batch.context)
             totals += family.statistics(p, batch.x, batch.mask).double().cpu()
             if limit is not None and int(batch.index[-1]) + 1 >= limit:  # type: ignore[index]  # blocks carry their index

@@ -8,7 +8,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-ACTIVE_VARIANCE = 0.01  # Burda et al. 2016: a unit is active if the variance of its posterior mean over rows is above it
+ACTIVE_VARIANCE = (
+    0.01  # Burda et al. 2016: a unit is active if the variance of its posterior mean over rows is above it
+)
 BLOCK = 256
 
 

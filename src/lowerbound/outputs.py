@@ -13,21 +13,20 @@ from lowerbound.errors import BadOption, DataShape, OutputExists
 from lowerbound.run import write_whole
 
 Array = npt.NDArray[Any]
+ENDINGS = (".npy", ".csv", ".png")
 
 
 def write_array(values: Array, path: str | Path, *, columns: tuple[str, ...] = (), force: bool = False) -> Path:
     """Write rows (rows, ...) to ``path``.
 
-    ``.npy`` keeps shape and type, ``.csv`` one line a row, ``.png`` a grid of images.
+    ``.npy`` keeps shape and type, ``.csv`` one line a row (NaN is an empty cell), ``.png`` a grid of images.
 
     Raises:
         OutputExists: the file is there, and ``force`` was not given.
         BadOption: another ending.
         DataShape: a picture of rows that are not images.
     """
-    path = Path(path)
-    if path.exists() and not force:
-        raise OutputExists("already there", where=str(path), mend="Choose another name, or overwrite it with force.")
+    path = writable(path, force=force)
     kind = path.suffix.lower()
     if kind == ".npy":
         buffer = io.BytesIO()
@@ -35,12 +34,26 @@ def write_array(values: Array, path: str | Path, *, columns: tuple[str, ...] = (
         write_whole(path, buffer.getvalue())
     elif kind == ".csv":
         write_whole(path, _table(values.reshape(len(values), -1), columns))
-    elif kind == ".png":
+    else:
         if values.ndim != 4:
             raise DataShape("not images", where=str(path), found=str(values.shape), expected="(rows, channels, height, width)")
         figures.save(figures.image_grid(np.clip(values, 0, 1)), path, force=force)
-    else:
-        raise BadOption("an ending that is not written", where=str(path), found=f"'{kind}'", expected=".npy, .csv or .png")
+    return path
+
+
+def writable(path: str | Path, *, force: bool = False) -> Path:
+    """The path, if rows can be written there; its folder is made.
+
+    Raises:
+        OutputExists: the file is there, and ``force`` was not given.
+        BadOption: an ending that is not written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in ENDINGS:
+        raise BadOption("an ending that is not written", where=str(path), found=f"'{path.suffix}'", expected=" or ".join(ENDINGS))
+    if path.is_dir() or (path.exists() and not force):
+        raise OutputExists("already there", where=str(path), mend="Choose another name, or overwrite it with force.")
+    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
@@ -48,5 +61,5 @@ def _table(values: Array, columns: tuple[str, ...]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns if len(columns) == values.shape[1] else [f"x{i}" for i in range(values.shape[1])])
-    writer.writerows(values.tolist())
+    writer.writerows([["" if cell != cell else cell for cell in row] for row in values.tolist()])  # NaN is an empty cell
     return text.getvalue()

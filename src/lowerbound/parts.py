@@ -165,16 +165,24 @@ def spec(part: Part) -> dict[str, Any]:
     return {"name": part.name, **part.options}
 
 
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a user's file.
+
+    Raises:
+        ConfigError: the file is not there.
+    """
+    if not Path(path).is_file():
+        raise ConfigError("no such file", where=str(path), mend="Give the path of a Python file with parts in it.")
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
 def import_file(path: str | Path) -> list[type[Part]]:
     """Run a user's file and return the parts that it registers; the run that uses them records name and SHA-256.
 
     Raises:
-        ConfigError: the file is not there or registers nothing.
+        ConfigError: the file is not there, cannot be run or registers nothing.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError("no such file", where=str(path), mend="Give the path of a Python file with parts in it.")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path, digest = Path(path), file_digest(path)
     name = f"lowerbound_import_{path.stem}_{digest[:12]}"
     found = [cls for cls in FOREIGN if cls.__module__ == name]
     if found:
@@ -184,7 +192,12 @@ def import_file(path: str | Path) -> list[type[Part]]:
         raise ConfigError("not a Python file", where=str(path), expected="a name that ends in .py")
     module = importlib.util.module_from_spec(loading)
     sys.modules[name] = module
-    loading.loader.exec_module(module)
+    try:
+        loading.loader.exec_module(module)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError("cannot be run", where=str(path), found=f"{type(error).__name__}: {error}") from error
     new = [cls for names in REGISTRY.values() for cls in names.values() if cls.__module__ == name]
     if not new:
         raise ConfigError("registers no part", where=str(path), expected="such as: class Heavy(Prior, name='heavy')")

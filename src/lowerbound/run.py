@@ -22,7 +22,7 @@ from lowerbound.data import Data, Split, load
 from lowerbound.data.check import check_values
 from lowerbound.errors import DataChanged, DataError, DataShape, ForeignCode, OutputExists, RunError
 from lowerbound.model import VAE, assemble
-from lowerbound.parts import FOREIGN, Part, import_file
+from lowerbound.parts import FOREIGN, Part, file_digest, import_file
 
 FORMAT = 1
 FILES = ("config.toml", "model.json", "model.safetensors", "history.jsonl", "environment.json", "split.npz")
@@ -175,7 +175,7 @@ def foreign(model: VAE) -> list[dict[str, str]]:
 
 
 def _import(needed: Sequence[Mapping[str, str]], given: Sequence[str | Path]) -> None:
-    digests = {hashlib.sha256(Path(path).read_bytes()).hexdigest(): path for path in given}
+    digests = {file_digest(path): path for path in given}
     for file in needed:
         if file["sha256"] not in digests:
             found = f"a file with another SHA-256 ({', '.join(map(str, given))})" if given else "no such file"

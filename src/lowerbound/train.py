@@ -29,7 +29,7 @@ Watcher = Callable[[Epoch], None]
 
 
 def fit(
-    data: Any, *, recipe: str = "vae", out: str | Path | None = None, seed: int = 0, config: Config | None = None,
+    data: Any, *, recipe: str | None = None, out: str | Path | None = None, seed: int = 0, config: Config | None = None,
     imports: Sequence[str | Path] = (), force: bool = False, progress: bool | Watcher = True, download: bool = False,
     **overrides: Any,
 ) -> Run:  # fmt: skip
@@ -37,7 +37,7 @@ def fit(
 
     Args:
         data: a known name, a path, an array (rows, ...), a frame, or ``Data``.
-        recipe: a row of ``lowerbound recipes``; ``config`` replaces it.
+        recipe: a row of ``lowerbound recipes``, ``vae`` when left out; beside a ``config`` only the name that is kept.
         out: folder to write the run to; None writes nothing.
         seed: everything random derives from it.
         config: a whole configuration instead of a recipe.
@@ -66,13 +66,14 @@ def fit(
         refuse_existing(out, force)
     for file in imports:
         import_file(file)
-    base = config or resolve_recipe(recipe)
+    base = config or resolve_recipe(recipe or "vae")
     chosen = override(base, {"seed": seed, **dotted(overrides)} if config is None or seed else dotted(overrides))
+    devices.pick(chosen.train.device)  # refused before data are read
     source = _open(data, chosen, download)
     settled = audit.resolve(replace(chosen, data=replace(chosen.data, name=source.source or source.name)), source)
     audit.check(settled, source)
     run = _train(settled, source.with_split(settled.data.validation, settled.data.test, settled.seed, settled.data.split),
-                 recipe if config is None else "config", known=data in KNOWN if isinstance(data, str) else False,
+                 recipe or ("vae" if config is None else "config"), known=data in KNOWN if isinstance(data, str) else False,
                  progress=progress)  # fmt: skip
     if out is not None:
         run.save(out, force=force)
@@ -82,7 +83,9 @@ def fit(
 def _open(data: Any, config: Config, download: bool) -> Data:
     if isinstance(data, Data):
         return data
-    options: dict[str, Any] = {"download": download} if isinstance(data, str) and data in KNOWN else {"missing": config.data.missing}
+    options: dict[str, Any] = (
+        {"download": download} if isinstance(data, str) and data in KNOWN else {"missing": config.data.missing}
+    )
     return load(data, **options)
 
 

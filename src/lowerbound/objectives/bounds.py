@@ -14,7 +14,9 @@ from lowerbound.parts import Count, NonNegative
 from lowerbound.schedules import Schedule, at
 
 
-def decode(model: VAE, batch: Batch, context: StepContext, *, detach: bool = False) -> tuple[Distribution, Tensor, Tensor]:
+def decode(
+    model: VAE, batch: Batch, context: StepContext, *, detach: bool = False
+) -> tuple[Distribution, Tensor, Tensor]:
     """q(z|x), samples z (samples, rows, latent) and log p(x|z) (samples, rows) of the uncorrupted rows."""
     q = model.posterior(batch.x, batch.context, batch.mask, corruption=context.noise.get("corruption"))
     eps = context.noise.get("posterior")
@@ -59,8 +61,9 @@ class ELBO(Objective, name="elbo"):
         context = context or StepContext.fresh(self, model, batch)
         score = self.gradient == "score"
         q, z, log_px = decode(model, batch, context, detach=score)
-        divergence = kl(q, model.prior(batch.context), z)
-        kl_row = per_row(divergence, q)
+        p = model.prior(batch.context)
+        divergence = kl(q, p, z)
+        kl_row = per_row(divergence, q, p)
         likelihood = log_px.mean(0)
         cost = context.average(kl_row) if not self.free_bits else self._free(divergence, context)
         gain = context.average(self._surrogate(q, z, log_px) if score else likelihood)

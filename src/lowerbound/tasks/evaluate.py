@@ -82,7 +82,10 @@ def evaluate(run: Run, data: Any = None, *, samples: int = 1000, seed: int = 0) 
         "kl": _kl(terms) if bounded else None,
         "active_units": active_units(terms["mean"]) if bounded else None,
         "mutual_information": _information(terms) if bounded else None,
-        "reconstruction": {"log_likelihood": _mean(terms["log_likelihood"]), "mse": _mse(run, rows, reconstruct(run, rows))},
+        "reconstruction": {
+            "log_likelihood": _mean(terms["log_likelihood"]),
+            "mse": _mse(run, rows, reconstruct(run, rows)),
+        },
         "loss": run.loss,
         "baselines": {name: dict(found) for name, found in against.items()},
     }
@@ -229,10 +232,14 @@ def _text(facts: Mapping[str, Any]) -> Iterator[str]:
         yield _line("log p(x)", found) + f"   K = {found['samples']}, ESS {found['ess_median']:.0f}"
     for name, baseline in facts["baselines"].items():
         if "log_likelihood" in baseline:
-            yield _line({"ppca": "probabilistic PCA, exact"}.get(name, f"{name} cells, exact"), baseline["log_likelihood"])
+            yield _line(
+                {"ppca": "probabilistic PCA, exact"}.get(name, f"{name} cells, exact"), baseline["log_likelihood"]
+            )
     if facts["kl"] is not None:
         yield f"{'KL':<42}{facts['kl']['total']:10.2f}   {facts['active_units']} of {len(facts['kl']['per_dimension'])} units active"
-    others = "".join(f", {name} {baseline['mse']:.4g}" for name, baseline in facts["baselines"].items() if "mse" in baseline)
+    others = "".join(
+        f", {name} {baseline['mse']:.4g}" for name, baseline in facts["baselines"].items() if "mse" in baseline
+    )
     yield f"{'mean squared error of reconstruction':<42}{facts['reconstruction']['mse']:10.4g}{others}"
     yield from (f"- {sentence}" for sentence in facts["verdict"])
 

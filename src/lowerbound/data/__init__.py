@@ -1,0 +1,7 @@
+"""Data: what comes in, checked at the door. `load` reads it, `Data` holds it, `check_values` judges it."""
+
+from lowerbound.data.check import SUPPORTS, check_values, describe, fitting
+from lowerbound.data.door import known_names, load
+from lowerbound.data.source import Data, Split
+
+__all__ = ["SUPPORTS", "Data", "Split", "check_values", "describe", "fitting", "known_names", "load"]

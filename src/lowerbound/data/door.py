@@ -1,0 +1,181 @@
+"""`load`: the one door through which data come in."""
+
+import os
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lowerbound.data.arrays import make
+from lowerbound.data.download import Progress
+from lowerbound.data.formats import read
+from lowerbound.data.known import KNOWN, open_known
+from lowerbound.data.source import Array, Data
+from lowerbound.errors import BadOption, DataFormat, DataNotFound, DataShape, MissingExtra
+
+
+def load(
+    source: Any,
+    *,
+    missing: str = "error",
+    key: str | None = None,
+    header: bool | None = None,
+    labels: Any = None,
+    mask: Any = None,
+    download: bool = False,
+    progress: Progress | None = None,
+) -> Data:
+    """`Data` from a known name, a path, or values in memory. What is given is never changed.
+
+    Args:
+        source: one of `known_names`; the path of a file or a folder of pictures; an array (N, D), (N, H, W),
+            (N, C, H, W) or (N, H, W, C); a pandas or polars frame of numbers; a torch tensor; rows as lists; `Data`.
+        missing: ``nan``: NaN, empty and null cells are missing; ``error``: they are refused.
+        key: which array of an npz or mat file.
+        header: whether a csv begins with names; None: if no cell of its first line is a number.
+        labels: (N,) labels, or the name of the column of a csv file or frame that holds them.
+        mask: bool array of the shape of the values, True = observed.
+        download: whether a known set that is not on this machine may be fetched.
+        progress: called while downloading with the bytes so far and in all.
+
+    Raises:
+        DataNotFound: no such set or file. DataFormat: a damaged file, or values that are not numbers. DataShape: rows
+        of the wrong shape. DataMissing, DataRange: a NaN or infinite cell. BadOption: an option of no use here.
+
+    >>> load([[1.0, 2.0], [3.0, float("nan")]], missing="nan").mask.tolist()
+    [[True, True], [True, False]]
+    >>> load("digits").shape
+    (1, 8, 8)
+    """
+    named = isinstance(source, str) and source in KNOWN
+    pathlike = not named and isinstance(source, str | os.PathLike)
+    _refuse_unused("key", key is not None, pathlike, "a path")
+    _refuse_unused("header", header is not None, pathlike, "a path")
+    _refuse_unused("download", download, named, "a known name")
+    mask = None if mask is None else _array(mask, "mask")
+    if pathlike:
+        return _from_path(os.fspath(source), key=key, header=header, labels=labels, missing=missing, mask=mask)
+    _refuse_unused(
+        "labels or mask",
+        labels is not None or mask is not None,
+        not named and not isinstance(source, Data),
+        "a path or values",
+    )
+    if named:
+        return open_known(source, download=download, progress=progress)
+    if isinstance(source, Data):
+        return _again(source, missing)
+    return _from_memory(source, labels=labels, missing=missing, mask=mask)
+
+
+def known_names() -> tuple[str, ...]:
+    """The names `load` knows, sorted."""
+    return tuple(sorted(KNOWN))
+
+
+def _refuse_unused(option: str, given: bool, useful: bool, needs: str) -> None:
+    if given and not useful:
+        raise BadOption(f"{option} is of no use here", expected=f"{needs} as source")
+
+
+def _from_path(source: str, **options: Any) -> Data:
+    path = Path(source).expanduser()
+    close = get_close_matches(source.lower(), KNOWN, n=1)
+    if not path.exists():
+        hint = f"Did you mean '{close[0]}'? " if close else ""
+        raise DataNotFound(
+            "no such file or folder, and no known set",
+            where=source,
+            mend=f"{hint}Known sets: {', '.join(known_names())}.",
+        )
+    path = path.resolve()
+    return replace(read(path, **options), source=str(path))
+
+
+def _again(data: Data, missing: str) -> Data:
+    made = make(data.x, name=data.name, missing=missing, mask=data.mask, columns=data.columns)
+    return replace(data, x=made.x, mask=made.mask)
+
+
+def _from_memory(source: Any, *, labels: Any, **options: Any) -> Data:
+    if _is_frame(source):
+        return _from_frame(source, labels=labels, **options)
+    if isinstance(labels, str):
+        raise BadOption("labels cannot be the name of a column here", found=repr(labels), expected="one per row")
+    return make(_array(source, "array"), name="array", labels=labels, **options)
+
+
+def _array(source: Any, name: str) -> Array:
+    """An array of what numpy understands, of a torch tensor, and of rows as lists."""
+    if np.ma.isMaskedArray(source):
+        raise DataFormat("masked arrays are not read", where=name, mend="Pass x.data and mask=~x.mask.")
+    if hasattr(source, "detach"):
+        source = _from_tensor(source, name)
+    if not (hasattr(source, "__array__") or isinstance(source, list | tuple)):
+        mend = "Pass source.toarray()." if hasattr(source, "toarray") else ""
+        raise DataFormat(
+            "values of this type are not read",
+            where=name,
+            found=type(source).__name__,
+            expected="an array, a frame, a tensor or rows as lists",
+            mend=mend,
+        )
+    try:
+        return np.asarray(source)
+    except ValueError as error:
+        raise DataShape("rows differ in length", where=name, found=str(error)) from error
+
+
+def _from_tensor(tensor: Any, name: str) -> Any:
+    try:
+        return tensor.detach().cpu().numpy()
+    except (TypeError, RuntimeError) as error:  # bfloat16, sparse: types that numpy lacks
+        raise DataFormat(
+            "a tensor of this type is not read",
+            where=name,
+            found=str(getattr(tensor, "dtype", "")),
+            mend="Pass tensor.float() or tensor.to_dense().",
+        ) from error
+
+
+def _is_frame(source: Any) -> bool:
+    return type(source).__module__.partition(".")[0] in ("pandas", "polars", "pyarrow", "modin", "narwhals")
+
+
+def _from_frame(source: Any, *, labels: Any, missing: str, mask: Array | None) -> Data:
+    """A frame of numbers; its column names are kept, null is NaN."""
+    try:
+        import narwhals
+    except ImportError as error:
+        raise MissingExtra("reading data frames", "frames") from error
+    try:
+        frame = narwhals.from_native(source, allow_series=False)
+    except TypeError as error:
+        raise DataFormat("not a frame", found=type(source).__name__, mend="Pass a frame, or an array.") from error
+    if isinstance(frame, narwhals.LazyFrame):
+        frame = frame.collect()
+    if isinstance(labels, str) and labels in frame.columns:
+        name, labels = labels, frame[labels].to_list()
+        frame = frame.drop(name)
+    columns = tuple(map(str, frame.columns))
+    x = [_column(frame[name], name) for name in frame.columns]
+    if not x:
+        raise DataShape("the frame has no column of values")
+    return make(np.stack(x, axis=1), name="frame", labels=labels, missing=missing, mask=mask, columns=columns)
+
+
+def _column(series: Any, name: str) -> Array:
+    """Numbers keep their type; a column with nulls becomes float with NaN."""
+    if not (series.dtype.is_numeric() or str(series.dtype) == "Boolean") or "Decimal" in str(series.dtype):
+        raise DataFormat(
+            "a column is not of plain numbers",
+            where=f"frame, column {name!r}",
+            found=str(series.dtype),
+            mend="Turn it into numbers, or leave it out.",
+        )
+    if series.null_count():
+        return np.array([np.nan if value is None else float(value) for value in series.to_list()])
+    values: Array = series.to_numpy()
+    return values
