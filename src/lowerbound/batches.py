@@ -31,6 +31,11 @@ class Batch:
     labels: Tensor | None = None
     index: Tensor | None = None
 
+    def cut(self, rows: slice) -> "Batch":
+        """Some of the rows."""
+        fields = (self.mask, self.context, self.labels, self.index)
+        return Batch(self.x[rows], *(None if field is None else field[rows] for field in fields))
+
 
 class Rows:
     """A data set resident on the device, kept in its stored type and converted batch by batch.
@@ -42,7 +47,7 @@ class Rows:
         labels: (N,) or None.
         binarize: ``none`` or ``grey`` (values as they are), ``threshold`` (> 0.5), ``fixed`` (drawn once, keyed by the
             row and the seed) or ``sample`` (drawn at every use).
-        seed: of ``fixed``.
+        seed: of ``fixed``, and of ``sample`` in evaluation.
     """
 
     def __init__(
@@ -50,12 +55,12 @@ class Rows:
         labels: np.ndarray[Any, Any] | None = None, binarize: str = "none", seed: int = 0,
         device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
-        self.unit, self.dtype, self.binarize = unit, dtype, binarize
+        self.unit, self.dtype, self.binarize, self.seed = unit, dtype, binarize, seed
         self.x = _resident(x, device)
         self.mask = None if mask is None else _resident(mask, device)
         self.labels = None if labels is None else _resident(labels, device)
         if binarize in ("fixed", "threshold"):
-            self._binarize_once(seed)
+            self._binarize_once()
 
     def __len__(self) -> int:
         return len(self.x)
@@ -83,23 +88,27 @@ class Rows:
         return Batch(x, mask, None, labels, index)
 
     def blocks(self, size: int) -> Iterator[Batch]:
-        """All rows in order, in evaluation blocks of at most ``size``."""
+        """All rows in order, in blocks of at most ``size``; what training samples is sampled once, as ``fixed``."""
         for first in range(0, len(self), size):
-            yield self.take(torch.arange(first, min(first + size, len(self)), device=self.device), {})
+            index = torch.arange(first, min(first + size, len(self)), device=self.device)
+            sampled = self.binarize == "sample"
+            noise = {PURPOSE: self._levels(self._values(self.x.index_select(0, index)))} if sampled else {}
+            yield self.take(index, noise)
 
     def _values(self, stored: Tensor) -> Tensor:
         x = stored.to(self.dtype)
         return x if self.unit == 1.0 else x * self.unit
 
-    def _binarize_once(self, seed: int) -> None:
+    def _binarize_once(self) -> None:
         ones = torch.empty(self.x.shape, dtype=torch.uint8, device=self.device)
         for first in range(0, len(self), 4096):
             x = self._values(self.x[first : first + 4096])
-            level: Tensor | float = 0.5
-            if self.binarize == "fixed":
-                level = row_noise(seed, PURPOSE, row_digests(x), Draw(self.shape, "uniform"), 0, 1)[0].to(x)
-            ones[first : first + 4096] = x > level
+            ones[first : first + 4096] = x > (0.5 if self.binarize == "threshold" else self._levels(x))
         self.x, self.unit = ones, 1.0
+
+    def _levels(self, x: Tensor) -> Tensor:
+        """Uniform numbers keyed by the rows and the seed."""
+        return row_noise(self.seed, PURPOSE, row_digests(x), Draw(self.shape, "uniform"), 0, 1)[0].to(x)
 
 
 def _resident(array: np.ndarray[Any, Any], device: torch.device | str) -> Tensor:

@@ -75,6 +75,10 @@ class TrainConfig(Section):
     optimizer: str = text("adam", "the optimiser", "adagrad", "sgd")
     schedule: str = text("constant", "course of the rate", "cosine")
     clip: float = number(0.0, "largest norm of the gradient; 0 for none", low=0)
+    accumulate: int = number(1, "pieces a batch is split into where memory is short", low=1)
+    average: float = number(
+        0.0, "decay of an exponential moving average of the weights; 0 for none", low=0, high=0.999999
+    )
     patience: int = number(20, "epochs without a better validation bound before stopping; 0 for never", low=0)
     weight_prior: float = number(0.0, "precision of a N(0, 1/precision) prior on the weights; 0 for none", low=0)
     init_scale: float = number(0.0, "standard deviation of normal first weights; 0 for the nets' own", low=0)

@@ -40,3 +40,26 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def fast_products() -> bool:
+    """Whether float32 products go to oneDNN's own kernels, which follows from the processor alone.
+
+    torch's default library takes a slower path on processors with AVX-512 that Intel did not make. The setting that
+    selects oneDNN would use bf16 where the processor has AMX; there it is left alone.
+    """
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_f")) and not found.get("amx_tile") and torch.backends.mkldnn.is_available()
+
+
+@contextmanager
+def kernels() -> Iterator[None]:
+    """Use the fast float32 products for the block, then put the setting back."""
+    setting = torch.backends.mkldnn.matmul
+    before = setting.fp32_precision
+    if fast_products():
+        setting.fp32_precision = "bf16"  # a request: without AMX it is answered with float32 arithmetic
+    try:
+        yield
+    finally:
+        setting.fp32_precision = before

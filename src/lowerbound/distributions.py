@@ -84,11 +84,13 @@ class ContinuousBernoulli(Distribution):
 
     def icdf(self, value: Tensor) -> Tensor:
         """Quantiles; of a rising density they are taken from its mirror image, where nothing overflows."""
-        eta, s = self.logits, -self._safe.abs()
+        eta = self.logits
+        small = eta.abs() < 0.01
+        s = -torch.where(small, 1.0, eta.abs())
         near = value + 0.5 * eta * value * (1 - value) * (1 + eta * (1 - 2 * value) / 3)
         u = torch.where(eta > 0, 1 - value, value)
         far = torch.log1p(u * torch.expm1(s)) / s
-        return torch.where(self._small, near, torch.where(eta > 0, 1 - far, far))
+        return torch.where(small, near, torch.where(eta > 0, 1 - far, far)).clamp(0, 1)
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:
         shape = self._extended_shape(sample_shape)

@@ -42,16 +42,17 @@ class Embedding(nn.Module):
         return (self.shape[0] * (1 + self.masked), *self.shape[1:])
 
     def start_from(self, x: Tensor, mask: Tensor | None = None) -> None:
-        """Measure shift and scale on training rows (rows, *shape); a constant column keeps the scale 1."""
+        """Measure shift and scale on rows (rows, *shape); a constant column, rounding aside, keeps the scale 1."""
         if self.mode == "none":
             return
         axes = (0,) if self.mode == "columns" else tuple(range(x.dim()))
-        seen = torch.ones_like(x) if mask is None else mask.to(x)
+        seen = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
         count = seen.sum(axes).clamp(min=1)
-        mean = (x.nan_to_num() * seen).sum(axes) / count
-        spread = ((x.nan_to_num() - mean).square() * seen).sum(axes).div(count).sqrt()
+        mean = torch.where(seen, x, 0.0).sum(axes) / count
+        spread = torch.where(seen, x - mean, 0.0).square().sum(axes).div(count).sqrt()
+        rounding = 16 * torch.finfo(x.dtype).eps * mean.abs()
         self.shift.copy_(mean.reshape(self.shift.shape))
-        self.scale.copy_(torch.where(spread > 0, spread, 1.0).reshape(self.scale.shape))
+        self.scale.copy_(torch.where(spread > rounding, spread, 1.0).reshape(self.scale.shape))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The encoder's input; missing cells are filled with 0, the mean after scaling."""

@@ -121,6 +121,37 @@ class ForeignCode(RunError):
     id = "E-RUN-IMPORT"
 
 
+class CheckpointDamaged(RunError):
+    """A checkpoint that is not as it was written."""
+
+    id = "E-RUN-DAMAGED"
+
+
+class CheckpointMismatch(RunError):
+    """A checkpoint of a run with another configuration."""
+
+    id = "E-RUN-MISMATCH"
+
+
+class FolderLocked(RunError):
+    """A folder that another run writes to."""
+
+    id = "E-RUN-LOCKED"
+
+
+class DiskError(LowerboundError, OSError):
+    """A file or folder that cannot be written."""
+
+    id = "E-DISK"
+    exit_code = 5
+
+
+class CheckpointNotSaved(DiskError):
+    """A checkpoint that could not be written; the ones before are untouched, and training can go on."""
+
+    id = "E-DISK-CHECKPOINT"
+
+
 class OutputExists(LowerboundError):
     """An output that is already there and would be overwritten."""
 
@@ -140,7 +171,9 @@ class MissingExtra(LowerboundError, ImportError):
     id = "E-EXTRA"
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs the extra '{extra}'", mend=f"Install it with: pip install 'lowerbound[{extra}]'")
+        super().__init__(
+            f"{feature} needs the extra '{extra}'", mend=f"Install it with: pip install 'lowerbound[{extra}]'"
+        )
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "") -> UnknownName:

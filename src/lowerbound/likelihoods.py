@@ -12,8 +12,7 @@ from torch.distributions import Distribution, Normal
 from lowerbound.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
 from lowerbound.parts import NonNegative, Part, Positive
 
-
-HASTE = 10.0  # sigma is stored as log sigma^2 / HASTE: a step of Adam, whatever the gradient, then moves it ten times as far
+HASTE = 10.0  # sigma is stored as log sigma^2 / HASTE: a step of Adam then moves it ten times as far
 
 
 class Likelihood(Part, kind="likelihood"):

@@ -1,5 +1,6 @@
-"""The loop: ``steps`` does no I/O, touches no global state, and yields what a caller may show, write or stop at."""
+"""The loop: it does no I/O, touches no global state, and hands control back every few steps."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,22 +8,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from lowerbound import devices
 from lowerbound.batches import Batch, Rows
 from lowerbound.config import TrainConfig
-from lowerbound.errors import NotFinite
+from lowerbound.diagnosis import diagnose
+from lowerbound.errors import Incompatible, NotFinite
+from lowerbound.evaluation import SETTLE_ROWS, HeldOut, scalars, settle
 from lowerbound.model import VAE
 from lowerbound.objectives import Objective, StepContext
-from lowerbound.randomness import Draw, generator, permutation, row_digests, row_noise, step_noise
+from lowerbound.optimisers import Optimiser
+from lowerbound.randomness import generator, permutation, step_noise
 
-EVALUATION_ROWS = 2048  # rows a block in evaluation: large enough for the matrix products, small enough for the cache
-SETTLE_ROWS = 4096  # training rows that coupled values are fixed on between epochs; at the end all are used
+CHUNK = 64  # steps between two looks at the device: non-finite losses and requests to stop are noticed this late
+SKIPS = 3  # refused steps in a chunk that are skipped; more roll the training back
+ROLLBACKS = 3  # before giving up
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to: means per row in nats, of the training batches as they were met and of the held-out rows."""
+    """What an epoch came to: means per row in nats, of the training batches as met and of the held-out rows."""
 
     number: int
     step: int
@@ -40,23 +46,8 @@ class Epoch:
         }  # fmt: skip
 
 
-def optimiser(model: VAE, objective: Objective, settings: TrainConfig, rows: int) -> torch.optim.Optimizer:
-    """The optimiser of the settings; the prior on the weights is a gradient of precision/N times the weight.
-
-    An objective's own parameters form a second group, without that prior.
-    """
-    decay = settings.weight_prior / rows
-    groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "weight_decay": decay, "name": "model"}]
-    if own := list(objective.parameters()):
-        groups.append({"params": own, "weight_decay": 0.0, "name": "objective"})
-    if settings.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=settings.rate, fused=True)
-    kind = {"adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}[settings.optimizer]
-    return kind(groups, lr=settings.rate)
-
-
 def initialise(model: VAE, rows: Rows, settings: TrainConfig, seed: int) -> None:
-    """Everything that is fixed before step 0: scaling measured on the training rows, weights, parts that start from data."""
+    """What is fixed before step 0: scaling measured on the training rows, first weights, parts that start from data."""
     sample = next(rows.blocks(min(len(rows), 65536)))
     with torch.no_grad():
         model.embedding.start_from(sample.x, sample.mask)
@@ -69,81 +60,6 @@ def initialise(model: VAE, rows: Rows, settings: TrainConfig, seed: int) -> None
             part.start_from(sample.x)
 
 
-class HeldOut:
-    """Rows set aside, with their noise: the same at every epoch, and keyed by the rows themselves."""
-
-    def __init__(self, rows: Rows, objective: Objective, model: VAE, seed: int) -> None:
-        self.rows, self.objective, self.seed = rows, objective, seed
-        self.request = objective.requests(model).get("posterior")
-        self.noise: list[dict[str, Tensor]] = [self._noise(batch) for batch in rows.blocks(EVALUATION_ROWS)]
-
-    def means(self, model: VAE) -> dict[str, float]:
-        """Means per row of the objective's target, value and parts."""
-        totals: dict[str, Tensor] = {}
-        with evaluating(model):
-            for batch, noise in zip(self.rows.blocks(EVALUATION_ROWS), self.noise, strict=True):
-                context = StepContext(noise, torch.ones((), device=batch.x.device), len(self.rows), len(self.rows))
-                accumulate(totals, self._terms(model, batch, context))
-        return {name: float(total) / len(self.rows) for name, total in totals.items()}
-
-    def _terms(self, model: VAE, batch: Batch, context: StepContext) -> dict[str, Tensor]:
-        terms = self.objective(model, batch, context)
-        return {"target": terms.target, self.objective.reports: terms.value, **scalars(terms.parts)}
-
-    def _noise(self, batch: Batch) -> dict[str, Tensor]:
-        if self.request is None:
-            return {}
-        draws, *shape = self.request.shape
-        eps = row_noise(self.seed, "validation", row_digests(batch.x, batch.mask), Draw(tuple(shape)), 0, draws)
-        return {"posterior": eps.transpose(0, 1).to(batch.x)}
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients for a block, then the mode the model was in."""
-    before = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(before)
-
-
-def scalars(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The parts that have one number a row."""
-    return {name: part for name, part in parts.items() if part.dim() == 1}
-
-
-def accumulate(totals: dict[str, Tensor], per_row: Mapping[str, Tensor]) -> None:
-    """Add sums over rows to running totals, on the device."""
-    for name, values in per_row.items():
-        total = values.sum()
-        totals[name] = totals[name] + total if name in totals else total
-
-
-@torch.no_grad()
-def settle(model: VAE, rows: Rows, seed: int, limit: int | None = None) -> None:
-    """Fix what couples rows (an optimal scale) on training rows, one sample of z each, as constants of the model."""
-    family = model.likelihood_family
-    if not family.couples_rows or not len(rows):
-        return
-    totals = torch.zeros(2, dtype=torch.float64)
-    shape = model.posterior_family.noise_shape
-    with evaluating(model):
-        for batch in rows.blocks(EVALUATION_ROWS):
-            eps = (
-                None
-                if shape is None
-                else row_noise(seed, "settle", row_digests(batch.x), Draw(shape), 0, 1).to(batch.x)
-            )
-            p = model.likelihood(model.draw(model.posterior(batch.x, batch.context, batch.mask), eps), batch.context)
-            totals += family.statistics(p, batch.x, batch.mask).double().cpu()
-            if limit is not None and int(batch.index[-1]) + 1 >= limit:  # type: ignore[index]  # blocks carry their index
-                break
-    family.settle(totals)
-
-
 class Loop:
     """Training in progress: the model, its optimiser and where it stands.
 
@@ -154,6 +70,9 @@ class Loop:
         settings: of the config's ``train`` table.
         seed: everything random derives from it.
         held_out: rows that decide when to stop, or None.
+
+    Raises:
+        Incompatible: an objective that is not defined for the model, or accumulation with parts that couple rows.
     """
 
     def __init__(
@@ -163,98 +82,251 @@ class Loop:
         objective.accepts(model)
         self.model, self.objective, self.rows, self.settings, self.seed = model, objective, rows, settings, seed
         self.held_out = HeldOut(held_out, objective, model, seed) if held_out is not None and len(held_out) else None
-        self.optimiser = optimiser(model, objective, settings, len(rows))
+        self.optimiser = Optimiser(model, objective, settings, len(rows))
+        self.weights = self.optimiser.weights
+        self.average = [weight.detach().clone() for weight in self.weights] if settings.average else []
         self.requests = {**objective.requests(model), **rows.requests()}
-        self.epoch, self.step = 0, 0
+        self.epoch, self.step, self.clock, self.rate_factor, self.rollbacks = 0, 0, 0.0, 1.0, 0
+        self.pieces = self._checked(settings.accumulate)
         self.best: tuple[int, float] | None = None
         self.best_weights: dict[str, Tensor] = {}
+        self.notices: list[str] = []
+        self.names: list[str] = []
+        self.totals = torch.zeros(0, device=rows.device)
+        self.order = torch.zeros(0, dtype=torch.int64)
         self._autocast = torch.autocast(rows.device.type, torch.bfloat16, enabled=settings.precision == "bf16")
+        self._keep_good()
 
     @property
     def steps_per_epoch(self) -> int:
+        """Steps that use every row once; the last may be short."""
         return -(-len(self.rows) // self.settings.batch)
 
-    def steps(self) -> Iterator[Epoch]:
-        """Train epoch by epoch, and yield after each; stop early as the settings say.
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are done, or the held-out target has not improved for as long as it may."""
+        patience, best = self.settings.patience, self.best
+        return self.epoch >= self.settings.epochs or bool(patience and best and self.epoch - best[0] >= patience)
+
+    def steps(self) -> Iterator[Epoch | None]:
+        """Train to the end: None after a chunk of steps, a record after an epoch.
 
         Raises:
-            NotFinite: the loss of an epoch is NaN or infinite.
+            NotFinite: losses or gradients stay NaN or infinite, though steps were skipped and the rate lowered.
         """
-        self.model.train()
-        while self.epoch < self.settings.epochs and not self._patience_spent():
-            start = time.perf_counter()
-            train = self._run_epoch()
-            settle(self.model, self.rows, self.seed, SETTLE_ROWS)
-            validation = self.held_out.means(self.model) if self.held_out else {}
-            self._remember(validation)
-            yield Epoch(self.epoch, self.step, time.perf_counter() - start, train, validation)
+        while not self.done:
+            yield self.advance()
         self.finish()
+
+    def advance(self, limit: int = CHUNK) -> Epoch | None:
+        """At most ``limit`` steps, not past the end of the epoch; there, the epoch's record."""
+        start = time.perf_counter()
+        self.model.train()
+        first = self.step - self.epoch * self.steps_per_epoch
+        places = range(first, min(first + limit, self.steps_per_epoch))
+        if first == 0 or not len(self.order):
+            self.order = permutation(len(self.rows), self.seed, self.epoch).to(self.rows.device)
+        progress = self._progress(len(places))
+        with devices.kernels():
+            refused = [self._one_step(place, progress[i]) for i, place in enumerate(places)]
+        self._inspect(places, refused)
+        finished = self.step == (self.epoch + 1) * self.steps_per_epoch
+        self.clock += time.perf_counter() - start
+        return self._close_epoch() if finished else None
 
     def finish(self) -> None:
         """Put the best weights back where early stopping keeps them, and fix what couples rows on all training rows."""
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
+        elif self.average:
+            self._copy(self.average)
         settle(self.model, self.rows, self.seed)
         self.model.eval()
 
-    def _run_epoch(self) -> dict[str, float]:
-        order = permutation(len(self.rows), self.seed, self.epoch).to(self.rows.device)
-        totals: dict[str, Tensor] = {}
-        places = range(0, len(self.rows), self.settings.batch)
+    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+        """All that decides what follows: tensors by group and name, and plain values."""
+        tensors = {
+            "model": dict(self.model.state_dict()), "objective": dict(self.objective.state_dict()),
+            "optimiser": self.optimiser.tensors, "best": self.best_weights,
+            "average": {str(i): weight for i, weight in enumerate(self.average)}, "totals": {"sums": self.totals},
+        }  # fmt: skip
+        plain = {
+            "epoch": self.epoch, "step": self.step, "clock": self.clock, "pieces": self.pieces, "names": self.names,
+            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks, "best": self.best,
+        }  # fmt: skip
+        return tensors, plain
+
+    def load(self, tensors: Mapping[str, Mapping[str, Tensor]], plain: Mapping[str, Any]) -> None:
+        """Go on from a state that ``state`` gave."""
+        self.model.load_state_dict(dict(tensors["model"]))
+        self.objective.load_state_dict(dict(tensors["objective"]))
+        self.optimiser.load(dict(tensors["optimiser"]))
+        self.best_weights = {name: value.to(self.rows.device) for name, value in tensors["best"].items()}
+        with torch.no_grad():
+            for i, weight in enumerate(self.average):
+                weight.copy_(tensors["average"][str(i)])
+        self.totals = tensors["totals"]["sums"].to(self.rows.device).clone()
+        for name in ("epoch", "step", "clock", "pieces", "names", "rate_factor", "rollbacks"):
+            setattr(self, name, plain[name])
+        self.best = None if plain["best"] is None else (int(plain["best"][0]), float(plain["best"][1]))
+        self.order = self.order[:0]
+        if self.step > self.epoch * self.steps_per_epoch:
+            self.order = permutation(len(self.rows), self.seed, self.epoch).to(self.rows.device)
+        self._keep_good()
+
+    def batch(self, place: int) -> tuple[Batch, dict[str, Tensor]]:
+        """The rows and the noise of a step of this epoch: the same whenever it is asked."""
+        size, step = self.settings.batch, self.epoch * self.steps_per_epoch + place
+        index = self.order[place * size : (place + 1) * size]
+        noise = step_noise(self.seed, step, self.requests, size, self.rows.device, self.rows.dtype)
+        noise = noise if len(index) == size else {name: eps[: len(index)] for name, eps in noise.items()}
+        return self.rows.take(index, noise), noise
+
+    def _one_step(self, place: int, progress: Tensor) -> Tensor:
+        """One update; 1 (on the device) where loss or gradient was not finite and the update was refused."""
+        batch, noise = self.batch(place)
+        gradients, loss, sums = self._gradients(batch, noise, progress)
+        norm = torch.stack(torch._foreach_norm(gradients)).norm()
+        refuse = 1.0 - torch.isfinite(norm + loss).float()
+        if self.settings.clip:
+            torch._foreach_mul_(gradients, (self.settings.clip / (norm + 1e-12)).clamp(max=1.0))
+        self.optimiser.step(gradients, self._rate(progress), refuse)
+        if self.average:
+            torch._foreach_lerp_(self.average, [w.detach() for w in self.weights], 1 - self.settings.average)
+        sums = torch.where(refuse > 0, torch.zeros_like(sums), sums)
+        self.totals = sums if not len(self.totals) else self.totals + sums
+        self.step += 1
+        return refuse
+
+    def _gradients(
+        self, batch: Batch, noise: Mapping[str, Tensor], progress: Tensor
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Gradients and loss of a batch, and sums over its rows, in as many pieces as memory asks for."""
+        while True:
+            try:
+                whole = [self._piece(batch, noise, progress, rows) for rows in _cuts(len(batch.x), self.pieces)]
+                break
+            except torch.OutOfMemoryError:
+                self._smaller(len(batch.x))
+        gradients, loss, sums = whole[0]
+        for more, value, total in whole[1:]:
+            torch._foreach_add_(gradients, more)
+            loss, sums = loss + value, sums + total
+        return gradients, loss, sums
+
+    def _piece(
+        self, batch: Batch, noise: Mapping[str, Tensor], progress: Tensor, rows: slice
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
+        size = len(batch.x)
+        if self.pieces > 1:
+            batch, noise = batch.cut(rows), {name: eps[rows] for name, eps in noise.items()}
+        with self._autocast:
+            terms = self.objective(self.model, batch, StepContext(noise, progress, len(self.rows), size))
+        gradients = torch.autograd.grad(terms.loss, self.weights, materialize_grads=True)
+        per_row = {self.objective.reports: terms.value, **scalars(terms.parts)}
+        self.names = list(per_row)
+        counted = torch.ones_like(terms.value).sum()
+        sums = torch.stack([counted, *(values.sum() for values in per_row.values())])
+        return list(gradients), terms.loss.detach(), sums.double() if sums.device.type != "mps" else sums
+
+    def _checked(self, pieces: int) -> int:
+        if pieces > 1 and (self.model.couples_rows or self.objective.couples_rows):
+            parts = [p.title for p in (self.model.likelihood_family, self.objective) if p.couples_rows]
+            raise Incompatible(f"train.accumulate = {pieces} splits batches; {' and '.join(parts)} couples their rows",
+                               mend="Set train.accumulate = 1, and a batch that fits in memory.")  # fmt: skip
+        return pieces
+
+    def _smaller(self, rows: int) -> None:
+        """Twice as many pieces: the effective batch, and up to rounding the result, stay the same."""
+        if self.pieces * 2 > rows:
+            raise NotFinite("out of memory even for one row", mend="Use a smaller model.")
+        self.pieces = self._checked(self.pieces * 2)
+        self.notices.append(f"out of memory: batches of {self.settings.batch} rows now go in {self.pieces} pieces")
+
+    def _progress(self, count: int) -> Sequence[Tensor]:
         whole = max(self.settings.epochs * self.steps_per_epoch - 1, 1)
-        progress = (torch.arange(self.step, self.step + len(places), device=self.rows.device) / whole).unbind()
-        for place, first in enumerate(places):
-            accumulate(totals, self._one_step(order[first : first + self.settings.batch], progress[place]))
-        self.epoch += 1
-        means = {name: float(total) / len(self.rows) for name, total in totals.items()}
-        if not all(abs(value) < float("inf") for value in means.values()):
+        return (torch.arange(self.step, self.step + count, device=self.rows.device) / whole).unbind()
+
+    def _rate(self, progress: Tensor) -> float:
+        rate = self.settings.rate * self.rate_factor
+        if self.settings.schedule == "constant":
+            return rate
+        whole = max(self.settings.epochs * self.steps_per_epoch - 1, 1)
+        return 0.5 * rate * (1 + math.cos(math.pi * self.step / whole))
+
+    def _inspect(self, places: range, refused: list[Tensor]) -> None:
+        """Look, once a chunk, whether steps were refused; say which, and roll back where it does not stop."""
+        bad = [place for place, flag in zip(places, torch.stack(refused).tolist(), strict=True) if flag]
+        if not bad:
+            return
+        what = diagnose(self.model, self.objective, *self.batch(bad[0]), len(self.rows))
+        where = f"step {self.epoch * self.steps_per_epoch + bad[0]}"
+        if len(bad) <= SKIPS:
+            self.notices.append(f"{where}: {what}; skipped ({len(bad)} in this chunk)")
+            return
+        if self.rollbacks >= ROLLBACKS:
             raise NotFinite(
-                "the loss is not finite", where=f"epoch {self.epoch}", found=str(means),
+                "the loss is not finite", where=where, found=what,
                 mend="Lower train.rate, set train.clip, or raise the likelihood's floor.",
             )  # fmt: skip
-        return means
+        rollbacks, factor = self.rollbacks + 1, self.rate_factor / 2
+        self.load(*self.good)
+        self.rollbacks, self.rate_factor = rollbacks, factor
+        self.notices.append(f"{where}: {what}; went back to step {self.step} and halved the rate")
 
-    def _one_step(self, index: Tensor, progress: Tensor) -> dict[str, Tensor]:
-        noise = step_noise(self.seed, self.step, self.requests, self.settings.batch, self.rows.device, self.rows.dtype)
-        noise = {name: eps[: len(index)] for name, eps in noise.items()}
-        batch = self.rows.take(index, noise)
-        with self._autocast:
-            terms = self.objective(self.model, batch, StepContext(noise, progress, len(self.rows), len(index)))
-        self.optimiser.zero_grad(set_to_none=True)
-        terms.loss.backward()
-        self._adjust(progress)
-        self.optimiser.step()
-        self.step += 1
-        return {self.objective.reports: terms.value, **scalars(terms.parts)}
+    def _keep_good(self) -> None:
+        tensors, plain = self.state()
+        copies = {
+            group: {name: value.detach().clone() for name, value in some.items()} for group, some in tensors.items()
+        }
+        self.good = (copies, plain)
 
-    def _adjust(self, progress: Tensor) -> None:
-        if self.settings.clip:
-            weights = [w for group in self.optimiser.param_groups for w in group["params"]]
-            nn.utils.clip_grad_norm_(weights, self.settings.clip)
-        if self.settings.schedule == "cosine":
-            rate = 0.5 * self.settings.rate * (1 + torch.cos(torch.pi * progress))
-            for group in self.optimiser.param_groups:
-                group["lr"] = float(rate)
+    def _close_epoch(self) -> Epoch:
+        start = time.perf_counter()
+        rows, *sums = self.totals.tolist()
+        train = {name: total / max(rows, 1.0) for name, total in zip(self.names, sums, strict=True)}
+        self.epoch, self.totals = self.epoch + 1, self.totals[:0]
+        with self._averaged():
+            settle(self.model, self.rows, self.seed, SETTLE_ROWS)
+            validation = self.held_out.means(self.model) if self.held_out else {}
+            self._remember(validation)
+        self._keep_good()
+        seconds, self.clock = self.clock + time.perf_counter() - start, 0.0
+        return Epoch(self.epoch, self.step, seconds, train, validation)
 
     def _remember(self, validation: Mapping[str, float]) -> None:
-        if not validation:
-            return
-        target = validation["target"]
-        if self.best is None or target > self.best[1]:
-            self.best = (self.epoch, target)
+        if validation and (self.best is None or validation["target"] > self.best[1]):
+            self.best = (self.epoch, validation["target"])
             if self.settings.patience:
                 self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
 
-    def _patience_spent(self) -> bool:
-        patience, best = self.settings.patience, self.best
-        return bool(patience and best and self.epoch - best[0] >= patience)
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The averaged weights, where they are kept, in place of the trained ones."""
+        if not self.average:
+            yield
+            return
+        trained = [weight.detach().clone() for weight in self.weights]
+        self._copy(self.average)
+        yield
+        self._copy(trained)
+
+    @torch.no_grad()
+    def _copy(self, values: Sequence[Tensor]) -> None:
+        for weight, value in zip(self.weights, values, strict=True):
+            weight.copy_(value)
+
+
+def _cuts(rows: int, pieces: int) -> list[slice]:
+    size = -(-rows // pieces)
+    return [slice(first, min(first + size, rows)) for first in range(0, rows, size)]
 
 
 def steps(
     model: VAE, objective: Objective, rows: Rows, settings: TrainConfig | None = None, *, seed: int = 0,
     held_out: Rows | None = None,
-) -> Iterator[Epoch]:  # fmt: skip
-    """Train a model and yield after each epoch: the loop for those who want to own what happens between.
+) -> Iterator[Epoch | None]:  # fmt: skip
+    """Train a model and yield every few steps: the loop for those who want to own what happens between.
 
     Args:
         model: trained in place.
@@ -264,14 +336,11 @@ def steps(
         seed: everything random derives from it.
         held_out: rows that decide when to stop.
 
+    Yields:
+        None after a chunk of steps, an ``Epoch`` after an epoch.
+
     Raises:
         Incompatible: an objective that is not defined for the model.
-        NotFinite: a loss that is NaN or infinite.
+        NotFinite: a loss that stays NaN or infinite.
     """
     yield from Loop(model, objective, rows, settings or TrainConfig(), seed=seed, held_out=held_out).steps()
-
-
-def best_epoch(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The record of the best held-out target, else the last one."""
-    held = [line for line in history if "validation_target" in line]
-    return max(held, key=lambda line: line["validation_target"]) if held else (history[-1] if history else None)

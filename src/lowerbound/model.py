@@ -154,7 +154,9 @@ class VAE(nn.Module):
             return x
         if context is None or context.shape[-1] != self.context:
             found = "none" if context is None else str(context.shape[-1])
-            raise DataShape("the model is conditioned on a context", found=found, expected=f"{self.context} numbers per row")
+            raise DataShape(
+                "the model is conditioned on a context", found=found, expected=f"{self.context} numbers per row"
+            )
         shape = (*context.shape, *x.shape[2:])
         return torch.cat([x, context.reshape(*context.shape, *(1,) * (x.dim() - 2)).expand(shape).to(x)], dim=1)
 
@@ -169,13 +171,17 @@ class VAE(nn.Module):
         if q.latent != p.latent:
             raise Incompatible(f"{q.title} has latent = {q.latent}, {p.title} has latent = {p.latent}")
         if mode != "none" and not likelihood.relocates:
-            raise Incompatible(f"scaling '{mode}' needs a likelihood with location and scale; {likelihood.title} has none",
-                               mend="Set data.scaling = none, or choose the likelihood 'gaussian'.")  # fmt: skip
+            raise Incompatible(
+                f"scaling '{mode}' needs a likelihood with location and scale; {likelihood.title} has none",
+                mend="Set data.scaling = none, or choose the likelihood 'gaussian'.",
+            )
         sizes = _sizes(self.embedding, q, likelihood, self.context)
         for role, net in (("encoder", self.encoder), ("decoder", self.decoder)):
             if isinstance(net, nets.Net) and (net.inputs, net.outputs) != sizes[role]:
-                raise Incompatible(f"the {role} '{net.name}' maps {net.inputs} to {net.outputs}",
-                                   expected=f"{sizes[role][0]} to {sizes[role][1]}")  # fmt: skip
+                raise Incompatible(
+                    f"the {role} '{net.name}' maps {net.inputs} to {net.outputs}",
+                    expected=f"{sizes[role][0]} to {sizes[role][1]}",
+                )
 
 
 Sizes = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
@@ -213,8 +219,9 @@ def assemble(spec: Mapping[str, Any], *, seed: int = 0, **live: nn.Module) -> VA
         BadOption: an option of the wrong type or range.
         Incompatible: parts that do not fit together.
 
-    >>> model = assemble({"shape": [4], "latent": 2, "encoder": {"name": "linear"}, "posterior": {"name": "gaussian"},
-    ...                   "prior": {"name": "standard"}, "decoder": {"name": "linear"}, "likelihood": {"name": "gaussian"}})
+    >>> model = assemble({"shape": [4], "latent": 2, "encoder": {"name": "linear"}, "decoder": {"name": "linear"},
+    ...                   "posterior": {"name": "gaussian"}, "prior": {"name": "standard"},
+    ...                   "likelihood": {"name": "gaussian"}})
     >>> assemble(model.spec).spec == model.spec
     True
     """
@@ -224,7 +231,9 @@ def assemble(spec: Mapping[str, Any], *, seed: int = 0, **live: nn.Module) -> VA
     shape, context = tuple(spec["shape"]), int(spec.get("context", 0))
     given = {"shape": shape, "latent": spec["latent"], "context": context}
     with scope(seed, "weights"):
-        families: dict[str, Any] = {kind: build(kind, spec[kind], given) for kind in ("posterior", "prior", "likelihood")}
+        families: dict[str, Any] = {
+            kind: build(kind, spec[kind], given) for kind in ("posterior", "prior", "likelihood")
+        }
         embedding = Embedding(shape, **spec.get("embedding", {}))
         sizes = _sizes(embedding, families["posterior"], families["likelihood"], context)
         both: dict[str, Any] = {role: live.get(role) or _net(role, spec, sizes) for role in ("encoder", "decoder")}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lowerbound import figures
 from lowerbound.errors import BadOption, DataShape, OutputExists
-from lowerbound.run import write_whole
+from lowerbound.files import write_whole
 
 Array = npt.NDArray[Any]
 ENDINGS = (".npy", ".csv", ".png")
@@ -36,7 +36,9 @@ def write_array(values: Array, path: str | Path, *, columns: tuple[str, ...] = (
         write_whole(path, _table(values.reshape(len(values), -1), columns))
     else:
         if values.ndim != 4:
-            raise DataShape("not images", where=str(path), found=str(values.shape), expected="(rows, channels, height, width)")
+            raise DataShape(
+                "not images", where=str(path), found=str(values.shape), expected="(rows, channels, height, width)"
+            )
         figures.save(figures.image_grid(np.clip(values, 0, 1)), path, force=force)
     return path
 
@@ -50,7 +52,8 @@ def writable(path: str | Path, *, force: bool = False) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
-        raise BadOption("an ending that is not written", where=str(path), found=f"'{path.suffix}'", expected=" or ".join(ENDINGS))
+        expected = " or ".join(ENDINGS)
+        raise BadOption("an ending that is not written", where=str(path), found=f"'{path.suffix}'", expected=expected)
     if path.is_dir() or (path.exists() and not force):
         raise OutputExists("already there", where=str(path), mend="Choose another name, or overwrite it with force.")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,5 +64,6 @@ def _table(values: Array, columns: tuple[str, ...]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns if len(columns) == values.shape[1] else [f"x{i}" for i in range(values.shape[1])])
-    writer.writerows([["" if cell != cell else cell for cell in row] for row in values.tolist()])  # NaN is an empty cell
+    for row in values.tolist():
+        writer.writerow(["" if cell != cell else cell for cell in row])
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""Posterior families: how many numbers the encoder gives, the distribution q(z|x) they mean, and how noise becomes z."""
+"""Posterior families: the numbers the encoder gives, the distribution q(z|x) they mean, and how noise becomes z."""
 
 from abc import abstractmethod
 from typing import ClassVar

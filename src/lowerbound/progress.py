@@ -28,7 +28,7 @@ class Bar:
 
     def __enter__(self) -> "Bar":
         if self.visible:
-            print(self.line, file=sys.stderr)
+            self._write(self.line)
         if self.terminal and self.epochs:
             self._open()
         return self
@@ -45,7 +45,17 @@ class Bar:
             self.bar.update(0, completed=epoch.number, description=self._text(epoch))
         elif self.visible and (time.monotonic() - self.last > QUIET_SECONDS or epoch.number == self.epochs):
             self.last = time.monotonic()
-            print(f"epoch {epoch.number}/{self.epochs}  {self._text(epoch)}", file=sys.stderr)
+            self._write(f"epoch {epoch.number}/{self.epochs}  {self._text(epoch)}")
+
+    def say(self, notices: list[str]) -> None:
+        """Print what the loop has to say, once."""
+        while notices:
+            line = notices.pop(0)
+            if self.visible:
+                self._write(f"note: {line}")
+
+    def _write(self, line: str) -> None:
+        (self.bar.console.print if self.bar is not None else _plain)(line)
 
     def _text(self, epoch: Epoch) -> str:
         name = self.reports.replace("_", " ")
@@ -60,3 +70,7 @@ class Bar:
         self.bar = Progress(*columns, console=Console(stderr=True))
         self.bar.add_task("starting", total=self.epochs)
         self.bar.start()
+
+
+def _plain(line: str) -> None:
+    sys.stderr.write(line + "\n")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from lowerbound.config import Config
 from lowerbound.data import Data, Split, load
 from lowerbound.data.check import check_values
 from lowerbound.errors import DataChanged, DataError, DataShape, ForeignCode, OutputExists, RunError
+from lowerbound.files import write_whole
 from lowerbound.model import VAE, assemble
 from lowerbound.parts import FOREIGN, Part, file_digest, import_file
 
@@ -69,7 +69,9 @@ class Run:
         data = source if isinstance(source, Data) else load(source, missing=self.config.data.missing)
         data = replace(data, unit=self.facts["unit"]) if data.x.dtype == np.uint8 and data.unit == 1.0 else data
         if data.shape != self.model.shape:
-            raise DataShape("rows of another shape", where=data.name, found=str(data.shape), expected=str(self.model.shape))
+            raise DataShape(
+                "rows of another shape", where=data.name, found=str(data.shape), expected=str(self.model.shape)
+            )
         family = self.model.likelihood_family
         check_values(data, family.name, family.support, binarize=self.config.data.binarize, supports=audit.supports())
         return data
@@ -92,8 +94,10 @@ class Run:
         folder = refuse_existing(path, force)
         folder.mkdir(parents=True, exist_ok=True)
         weights = safetensors.torch.save({name: value.contiguous() for name, value in self.model.state_dict().items()})
-        facts = {"format": FORMAT, "spec": self.model.spec, "loss": self.loss, "data": self.facts, "summary": self.summary,
-                 "imports": foreign(self.model), "sha256": hashlib.sha256(weights).hexdigest()}  # fmt: skip
+        facts = {
+            "format": FORMAT, "spec": self.model.spec, "loss": self.loss, "data": self.facts, "summary": self.summary,
+            "imports": foreign(self.model), "sha256": hashlib.sha256(weights).hexdigest(),
+        }  # fmt: skip
         history = "".join(json.dumps(line) + "\n" for line in self.history)
         if self.data is not None and self.data.split is not None:
             write_split(folder / "split.npz", self.data.split)
@@ -115,15 +119,24 @@ class Run:
     def _reload(self) -> Data:
         source = self.facts["source"]
         if not source:
-            raise DataError("the rows of this run are not at hand", found="data given in memory", mend="Give the rows to use.")
+            raise DataError(
+                "the rows of this run are not at hand", found="data given in memory", mend="Give the rows to use."
+            )
         data = load(source) if self.facts["known"] else load(source, missing=self.config.data.missing)
         if data.fingerprint != self.facts["fingerprint"]:
-            raise DataChanged("the data are not those of the run", where=source, found=f"fingerprint {data.fingerprint[:12]}",
-                              expected=self.facts["fingerprint"][:12], mend="Give the rows to use.")  # fmt: skip
+            raise DataChanged(
+                "the data are not those of the run",
+                where=source,
+                found=f"fingerprint {data.fingerprint[:12]}",
+                expected=self.facts["fingerprint"][:12],
+                mend="Give the rows to use.",
+            )
         if self.path is None or not (self.path / "split.npz").is_file():
             raise RunError("the run's split is not there", where=str(self.path), expected="split.npz")
         with np.load(self.path / "split.npz", allow_pickle=False) as arrays:
-            split = Split(arrays["train"], arrays["validation"], arrays["test"], self.facts["split"]["how"], self.config.seed)
+            split = Split(
+                arrays["train"], arrays["validation"], arrays["test"], self.facts["split"]["how"], self.config.seed
+            )
         return replace(data, split=split)
 
 
@@ -154,12 +167,19 @@ def open(path: str | Path, *, imports: Sequence[str | Path] = ()) -> Run:
         raise RunError("not a run folder", where=str(folder), expected="a folder that `lowerbound fit --out` wrote")
     facts = _read_json(folder / "model.json")
     if facts.get("format", 0) > FORMAT:
-        raise RunError("of a newer format", where=str(folder / "model.json"), found=str(facts["format"]),
-                       expected=f"at most {FORMAT}", mend="Upgrade lowerbound.")  # fmt: skip
+        raise RunError(
+            "of a newer format",
+            where=str(folder / "model.json"),
+            found=str(facts["format"]),
+            expected=f"at most {FORMAT}",
+            mend="Upgrade lowerbound.",
+        )
     _import(facts["imports"], imports)
     content = (folder / "model.safetensors").read_bytes()
     if hashlib.sha256(content).hexdigest() != facts["sha256"]:
-        raise RunError("the weights are damaged", where=str(folder / "model.safetensors"), expected="the recorded SHA-256")
+        raise RunError(
+            "the weights are damaged", where=str(folder / "model.safetensors"), expected="the recorded SHA-256"
+        )
     weights = safetensors.torch.load(content)
     model = assemble(facts["spec"])
     model.to(next(iter(weights.values())).dtype).load_state_dict(weights)
@@ -179,8 +199,12 @@ def _import(needed: Sequence[Mapping[str, str]], given: Sequence[str | Path]) ->
     for file in needed:
         if file["sha256"] not in digests:
             found = f"a file with another SHA-256 ({', '.join(map(str, given))})" if given else "no such file"
-            raise ForeignCode("the run uses parts from outside the package", found=found, expected=file["file"],
-                              mend=f"Give it, unchanged: --import {file['file']}")  # fmt: skip
+            raise ForeignCode(
+                "the run uses parts from outside the package",
+                found=found,
+                expected=file["file"],
+                mend=f"Give it, unchanged: --import {file['file']}",
+            )
         import_file(digests[file["sha256"]])
 
 
@@ -192,27 +216,6 @@ def refuse_existing(path: str | Path, force: bool) -> Path:
     if path.is_dir() and any(path.iterdir()) and not (path / "model.json").is_file():
         raise OutputExists("a folder that is not a run", where=str(path), mend="Choose another place.")
     return path
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file that appears under its name only when complete."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".tmp-{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_split(path: Path, split: Split) -> None:

@@ -3,13 +3,12 @@
 from typing import Annotated, Any, NotRequired
 
 import torch
-from pydantic import ConfigDict, Field, with_config
+from pydantic import Field
 from typing_extensions import TypedDict
 
 Level = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-@with_config(ConfigDict(extra="forbid"))
 class Ramp(TypedDict):
     """From ``start`` to ``end`` over a fraction ``over`` of each of ``cycles`` equal parts of the training."""
 

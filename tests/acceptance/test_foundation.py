@@ -46,7 +46,7 @@ def test_mnist_sampled_zeros_and_ones(record: Record) -> None:
 
 @pytest.mark.parametrize(("latent", "exact"), [(2, 555.828), (5, 667.69), (10, 754.551), (20, 861.569)])
 def test_frey_face_beats_probabilistic_pca(latent: int, exact: float, record: Record) -> None:
-    """Importance-sampled log p(x) of the images trained on, against the exact value of probabilistic PCA on the same."""
+    """Importance-sampled log p(x) of the images trained on, against probabilistic PCA's exact value on the same."""
     data = lb.load("frey-face")
     reached = principal(torch.from_numpy(data.values()).flatten(1), latent)
     ppca = float(reached.log_prob(torch.from_numpy(data.values()).flatten(1)).mean())

@@ -84,8 +84,8 @@ class ELBO(Objective, name="elbo"):
 class Reconstruction(Objective, name="reconstruction"):
     """The log-likelihood of the reconstruction alone: the autoencoder's objective. Not a bound on log p(x).
 
-    E_q[log p(x|z)]; with a Gaussian likelihood of fixed scale, the squared error. Corrupted inputs are compared with the
-    clean rows. Sources: Rumelhart, Hinton & Williams 1986, Nature 323; Vincent et al. 2010, JMLR 11.
+    E_q[log p(x|z)]; with a Gaussian likelihood of fixed scale, the squared error. Corrupted inputs are compared with
+    the clean rows. Sources: Rumelhart, Hinton & Williams 1986, Nature 323; Vincent et al. 2010, JMLR 11.
 
     Args:
         samples: Monte-Carlo samples of z per row, for posteriors that have noise.

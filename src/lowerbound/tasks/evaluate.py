@@ -1,7 +1,6 @@
 """Held-out numbers with error bars, baselines on the same rows beside them, and a verdict in words."""
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +11,15 @@ import torch
 from lowerbound.batches import Batch, Rows
 from lowerbound.data import Data
 from lowerbound.errors import BadOption, LowerboundError
+from lowerbound.evaluation import evaluating
 from lowerbound.linear import principal
-from lowerbound.loop import evaluating
 from lowerbound.measures import active_units, mutual_information
 from lowerbound.objectives import StepContext, elbo, reconstruction
 from lowerbound.randomness import Draw, row_digests, row_noise
 from lowerbound.run import Run
 from lowerbound.tasks.latent import reconstruct
 from lowerbound.tasks.score import DECODED, RELIABLE_ESS, Scores, score, standard_error
+from lowerbound.tasks.verdict import lines, verdict
 
 BOUND_SAMPLES = 16  # draws of z per row for the ELBO: its noise is then far below the spread over rows
 INFORMATION_ROWS = 4096
@@ -38,7 +38,7 @@ class Evaluation:
         return dict(self.facts)
 
     def __str__(self) -> str:
-        return "\n".join(_text(self.facts))
+        return "\n".join(lines(self.facts))
 
 
 def evaluate(run: Run, data: Any = None, *, samples: int = 1000, seed: int = 0) -> Evaluation:
@@ -89,14 +89,14 @@ def evaluate(run: Run, data: Any = None, *, samples: int = 1000, seed: int = 0) 
         "loss": run.loss,
         "baselines": {name: dict(found) for name, found in against.items()},
     }
-    facts["verdict"] = verdict(facts, scores, against)
+    facts["verdict"] = verdict(facts, None if scores is None else scores.log_likelihood, against)
     for found in facts["baselines"].values():
         found.pop("per_row", None)
     return Evaluation(facts)
 
 
 def bound_terms(run: Run, rows: Rows, seed: int) -> dict[str, Array]:
-    """The reported bound and its parts per row, with the posterior's mean, variance and one draw: name -> (rows, ...)."""
+    """The bound and its parts per row, with the posterior's mean, variance and one draw: name -> (rows, ...)."""
     model = run.model
     density = model.posterior_family.has_density
     objective = elbo(samples=BOUND_SAMPLES) if density else reconstruction()
@@ -155,47 +155,6 @@ def _independent(run: Run, train: Data, rows: Data) -> dict[str, dict[str, Any]]
     return {"independent": {"log_likelihood": _mean(per_row), "per_row": per_row}}
 
 
-def verdict(facts: Mapping[str, Any], scores: Scores | None, against: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Sentences: whether the model beats its baselines on these rows, whether it collapsed, whether to trust log p(x)."""
-    return [*_against(scores, against), *_reconstruction(facts, against), *_collapse(facts), *_trust(facts)]
-
-
-def _against(scores: Scores | None, against: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    names = {"ppca": "probabilistic PCA", "independent": "independent cells"}
-    for name, found in against.items():
-        if scores is None or "per_row" not in found:
-            continue
-        gain = scores.log_likelihood - found["per_row"]
-        mean, se = float(gain.mean()), standard_error(gain)
-        word = "beats" if mean > 2 * se else "does not beat" if mean < -2 * se else "is not told apart from"
-        yield f"log p(x) {word} {names[name]} of the same latent size: {mean:+.2f} ± {se:.2f} nats per row"
-
-
-def _reconstruction(facts: Mapping[str, Any], against: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    mse = facts["reconstruction"]["mse"]
-    if "ppca" in against and mse > against["ppca"]["mse"]:
-        yield f"reconstructs worse than PCA of the same latent size: mean squared error {mse:.4g} against {against['ppca']['mse']:.4g}"
-
-
-def _collapse(facts: Mapping[str, Any]) -> Iterator[str]:
-    if facts["kl"] is None:
-        return
-    latent, active = len(facts["kl"]["per_dimension"]), facts["active_units"]
-    if active == 0:
-        yield f"collapsed: none of {latent} latent dimensions is used; lower beta, or warm it up from 0"
-    elif active < latent:
-        yield f"{latent - active} of {latent} latent dimensions are not used (variance of the posterior mean below 0.01)"
-    if facts["kl"]["total"] > math.log(facts["rows"]) and facts["mutual_information"] > 0.95 * math.log(facts["rows"]):
-        yield f"the code tells nearly every row apart (mutual information {facts['mutual_information']:.2f} of ln {facts['rows']} nats)"
-
-
-def _trust(facts: Mapping[str, Any]) -> Iterator[str]:
-    found = facts["log_likelihood"]
-    if found is not None and not found["reliable"]:
-        yield (f"log p(x) is not reliable: median effective sample size {found['ess_median']:.1f} of {found['samples']}; "
-               "it is likely too low, raise the samples")  # fmt: skip
-
-
 def _mean(values: Array) -> dict[str, float]:
     return {"mean": float(values.mean()), "se": standard_error(values)}
 
@@ -220,29 +179,3 @@ def _mse(run: Run, rows: Data, made: Array) -> float:
     x = torch.cat([batch.x.cpu() for batch in run.resident(rows).blocks(DECODED)]).double().numpy()
     error = (x - made) ** 2
     return float(error.mean() if rows.mask is None else error[rows.mask].mean())
-
-
-def _text(facts: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{facts['rows']} rows, nats per row, ± standard error over rows"
-    for name, label in (("elbo", "ELBO"), ("cross_entropy_bound", "cross-entropy + KL (not a log-likelihood)")):
-        if facts[name] is not None:
-            yield _line(label, facts[name])
-    found = facts["log_likelihood"]
-    if found is not None:
-        yield _line("log p(x)", found) + f"   K = {found['samples']}, ESS {found['ess_median']:.0f}"
-    for name, baseline in facts["baselines"].items():
-        if "log_likelihood" in baseline:
-            yield _line(
-                {"ppca": "probabilistic PCA, exact"}.get(name, f"{name} cells, exact"), baseline["log_likelihood"]
-            )
-    if facts["kl"] is not None:
-        yield f"{'KL':<42}{facts['kl']['total']:10.2f}   {facts['active_units']} of {len(facts['kl']['per_dimension'])} units active"
-    others = "".join(
-        f", {name} {baseline['mse']:.4g}" for name, baseline in facts["baselines"].items() if "mse" in baseline
-    )
-    yield f"{'mean squared error of reconstruction':<42}{facts['reconstruction']['mse']:10.4g}{others}"
-    yield from (f"- {sentence}" for sentence in facts["verdict"])
-
-
-def _line(label: str, found: Mapping[str, float]) -> str:
-    return f"{label:<42}{found['mean']:10.2f} ± {found['se']:.2f}"

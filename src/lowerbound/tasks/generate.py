@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from lowerbound.errors import BadOption
-from lowerbound.loop import evaluating
+from lowerbound.evaluation import evaluating
 from lowerbound.outputs import write_array
 from lowerbound.randomness import generator, scope
 from lowerbound.run import Run
@@ -71,8 +71,9 @@ def sample(
     (4, 1, 8, 8)
     """
     if rows < 1 or not 0 < temperature < np.inf or kind not in ("mean", "draw"):
-        raise BadOption("cannot be used", where="sample", found=f"rows {rows}, temperature {temperature}, kind '{kind}'",
-                        expected="rows >= 1, temperature > 0, kind 'mean' or 'draw'")  # fmt: skip
+        found = f"rows {rows}, temperature {temperature}, kind '{kind}'"
+        expected = "rows >= 1, temperature > 0, kind 'mean' or 'draw'"
+        raise BadOption("cannot be used", where="sample", found=found, expected=expected)
     blocks = list(_blocks(run, rows, kind, temperature, seed))
     values, codes = (np.concatenate(part) for part in zip(*blocks, strict=True))
     return Generated(values, codes, tuple(run.facts["columns"]), kind)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from lowerbound.errors import DataMissing, DataShape
-from lowerbound.loop import EVALUATION_ROWS, evaluating
+from lowerbound.evaluation import EVALUATION_ROWS, evaluating
 from lowerbound.run import Run
 
 Array = npt.NDArray[Any]

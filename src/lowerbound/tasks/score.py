@@ -1,7 +1,7 @@
 """log p(x) by importance sampling from q(z|x), per row and with its error.
 
-Sources: Burda, Grosse & Salakhutdinov 2016, "Importance weighted autoencoders", arXiv:1509.00519 (the bound); Kong 1992,
-"A note on importance sampling using standardized weights" (the effective sample size).
+Sources: Burda, Grosse & Salakhutdinov 2016, "Importance weighted autoencoders", arXiv:1509.00519 (the bound); Kong
+1992, "A note on importance sampling using standardized weights" (the effective sample size).
 """
 
 import math
@@ -18,7 +18,7 @@ from torch.distributions import Distribution
 from lowerbound.batches import Batch
 from lowerbound.distributions import per_row
 from lowerbound.errors import BadOption, Incompatible
-from lowerbound.loop import evaluating
+from lowerbound.evaluation import evaluating
 from lowerbound.model import VAE
 from lowerbound.randomness import DRAWS_PER_BLOCK, Draw, row_digests, row_noise
 from lowerbound.run import Run
@@ -132,7 +132,7 @@ def weight_blocks(model: VAE, batch: Batch, samples: int, seed: int) -> Iterator
     step = max(1, DECODED // min(samples, DRAWS_PER_BLOCK))
     for first in range(0, len(batch.x), step):
         rows = slice(first, min(first + step, len(batch.x)))
-        some = cut(batch, rows)
+        some = batch.cut(rows)
         digests = row_digests(some.x, some.mask)
         with evaluating(model):
             q = model.posterior(some.x, some.context, some.mask)
@@ -140,12 +140,6 @@ def weight_blocks(model: VAE, batch: Batch, samples: int, seed: int) -> Iterator
                 stop = min(start + DRAWS_PER_BLOCK, samples)
                 eps = row_noise(seed, "importance", digests, Draw(shape), start, stop).to(some.x)
                 yield rows, _log_weight(model, q, eps, some).double().cpu()
-
-
-def cut(batch: Batch, rows: slice) -> Batch:
-    """Some rows of a batch."""
-    fields = (batch.x, batch.mask, batch.context, batch.labels, batch.index)
-    return Batch(*(None if field is None else field[rows] for field in fields))  # type: ignore[arg-type]  # x is a tensor
 
 
 def standard_error(values: Array) -> float:
@@ -164,5 +158,7 @@ def _refuse(run: Run, samples: int) -> None:
     if samples < 1:
         raise BadOption("not a number of samples", where="samples", found=str(samples), expected="1 or more")
     if run.config.data.binarize == "grey":
-        raise Incompatible("the run was trained on grey levels: its cross-entropy is not a log-likelihood",
-                           mend="Fit with data.binarize = sample, or the likelihood 'continuous_bernoulli'.")  # fmt: skip
+        raise Incompatible(
+            "the run was trained on grey levels: its cross-entropy is not a log-likelihood",
+            mend="Fit with data.binarize = sample, or the likelihood 'continuous_bernoulli'.",
+        )

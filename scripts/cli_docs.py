@@ -1,0 +1,94 @@
+"""Write docs/cli.md: every verb and option as the help says, with examples and the keys of the JSON."""
+
+from collections.abc import Iterator
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from lowerbound.cli import app
+
+FILE = Path(__file__).parents[1] / "docs/cli.md"
+SHARED = {"as_json": "`--json`", "debug": "`--debug`", "help": "`--help`"}
+
+INTRODUCTION = """# Command line
+
+`lowerbound VERB …`, or `python -m lowerbound VERB …`. This page is written by `scripts/cli_docs.py`.
+
+Every verb takes `--json`: one JSON object on stdout with the keys given here, everything else on stderr; what is no
+finite number is null. `--debug` adds the traceback to an error, `--help` shows defaults. Nothing is written over
+without `--force`. DATA is a known name (`lowerbound data list`) or a path.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | it went wrong while running, or a check failed |
+| 2 | the command line or the configuration cannot be used, or an output is there already |
+| 3 | the data cannot be used |
+| 4 | the run cannot be opened |
+| 5 | the disk refused |
+| 130, 143 | ended by Ctrl-C or SIGTERM; `fit` saves the run first |
+
+An error is one line on stderr: its id, where, what was found, what was expected and how to mend it
+([errors.md](errors.md))."""
+
+EXAMPLES = {
+    "fit": ("digits --recipe sigma-vae --latent 10 --set train.rate=2e-3 --out runs/demo",
+            "`run`, `recipe`, `epochs`, `seconds`, `rows_per_second`, `best` (`epoch` and the value), `stopped`"),
+    "evaluate": ("runs/demo --samples 1000", "`unit`, `rows`, `elbo`, `cross_entropy_bound`, `log_likelihood`, `kl`, "
+                 "`active_units`, `mutual_information`, `reconstruction`, `loss`, `baselines`, `verdict`"),
+    "score": ("runs/demo new.csv --out scores.csv", "`out`, `rows`, "
+              "`log_likelihood` (`mean`, `se`, `samples`, `ess_median`)"),
+    "reconstruct": ("runs/demo --out pairs.png", "`out`, `rows`"),
+    "sample": ("runs/demo -n 64 --out samples.png", "`out`, `rows`"),
+    "encode": ("runs/demo new.csv --out z.csv", "`out`, `rows`"),
+    "decode": ("runs/demo z.csv --out back.npy", "`out`, `rows`"),
+    "recipes": ("beta-vae", "`name`, `title`, `changes`, `citation`, `target`, `note`; without NAME: `recipes`"),
+    "parts": ("prior standard", "`kind`, `name`, `summary`, `options`, `facts`; without NAME: `parts`"),
+    "check": ("heavy.py", "`passed`, `failed`, `checks` (as of selftest)"),
+    "selftest": ("oracle", "`passed`, `failed`, "
+                 "`checks` (`name`, `passed`, `value`, `expected`, `tolerance`, `detail`)"),
+    "data list": ("", "`sets` (`name`, `rows`, `licence`, `citation`, `at_hand`)"),
+    "data show": ("table.csv", "`name`, `rows`, `shape`, `stored`, `unit`, `min`, `max`, `mean`, `zeros`, `missing`, "
+                  "`columns`, `labels`, `factors`, `split`, `fingerprint`, `fitting`"),
+    "data fetch": ("mnist", "`name`, `rows`, `shape`"),
+}  # fmt: skip
+"""Arguments of an example and the keys of the JSON object, by verb."""
+
+
+def verbs(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every verb with its command; those of a group bear the group's name first."""
+    for name, command in (group or get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from verbs(command, f"{path}{name} ")
+        else:
+            yield path + name, command
+
+
+def text() -> str:
+    """The page as it should be."""
+    return "\n\n".join([INTRODUCTION, *(section(name, command) for name, command in verbs())]) + "\n"
+
+
+def section(name: str, command: Any) -> str:
+    """Heading, description, example, keys and the table of arguments and options of a verb."""
+    example, keys = EXAMPLES[name]
+    rows = [row(parameter) for parameter in command.params if parameter.name not in SHARED]
+    table = "\n".join(["| argument or option | |", "|---|---|", *rows])
+    line = f"lowerbound {name} {example}".strip()
+    heading = f"## {name}\n\n{cleandoc(command.help)}\n\n```\n{line}\n```\n\nKeys: {keys}."
+    return f"{heading}\n\n{table}" if rows else heading
+
+
+def row(parameter: Any) -> str:
+    """What an argument or option is called, what it takes and what it does."""
+    word = parameter.metavar or ""
+    called = word if parameter.param_type_name == "argument" else f"{parameter.opts[0]} {word}".strip()
+    default = parameter.default
+    shown = f" [default: {default}]" if isinstance(default, int | float | str) and not isinstance(default, bool) else ""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{called}`", parameter.help + shown)) + " |"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")

@@ -1,0 +1,141 @@
+"""Verbs on a trained run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lowerbound.cli.verbs import Answer, Force, Imports, Out, Rows, RunFolder, Samples, Seed, verb
+
+if TYPE_CHECKING:
+    from lowerbound.run import Run
+
+COMPARED = 16  # images side by side in a picture of reconstructions
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the verbs."""
+    for function in (evaluate, score, reconstruct, sample, encode, decode):
+        verb(app)(function)
+
+
+def evaluate(
+    run: RunFolder, data: Rows = None, *, samples: Samples = 1000, seed: Seed = 0, imports: Imports = []  # noqa: B006
+) -> Answer:  # fmt: skip
+    """Say what a run is worth on rows that it was not trained on.
+
+    ELBO and log p(x) in nats with error bars, KL per dimension, active units, baselines on the same rows, a verdict.
+    """
+    from lowerbound.tasks.evaluate import evaluate as task
+
+    found = task(_open(run, imports), data, samples=samples, seed=seed)
+    return Answer(found.as_dict(), str(found))
+
+
+def score(
+    run: RunFolder, data: Rows = None, *, out: Out, samples: Samples = 1000, seed: Seed = 0, force: Force = False,
+    imports: Imports = [],  # noqa: B006
+) -> Answer:  # fmt: skip
+    """Estimate log p(x) of each row.
+
+    By importance sampling, in nats, with standard error and effective sample size.
+    """
+    import numpy as np
+
+    from lowerbound.tasks.score import score as task
+
+    _claim(out, force)
+    found = task(_open(run, imports), data, samples=samples, seed=seed)
+    columns = {"log_likelihood": found.log_likelihood, "se": found.se, "ess": found.ess}
+    columns["p_value"] = np.full(len(found.ess), np.nan)  # needs held-out scores to compare with
+    answer = _write(np.stack(list(columns.values()), 1), out, force, tuple(columns))
+    ess = float(np.median(found.ess))
+    mean = {"mean": found.mean, "se": found.mean_se, "samples": found.samples, "ess_median": ess}
+    return Answer({**answer.facts, "log_likelihood": mean}, f"{found}\n{answer.text}")
+
+
+def reconstruct(
+    run: RunFolder, data: Rows = None, *, out: Out, force: Force = False, imports: Imports = []  # noqa: B006
+) -> Answer:  # fmt: skip
+    """Take rows through the latent space and back.
+
+    A picture shows the first rows above what the model makes of them.
+    """
+    from lowerbound.tasks.latent import reconstruct as task
+
+    picture = _claim(out, force).suffix.lower() == ".png"
+    opened = _open(run, imports)
+    rows = opened.rows(data)
+    rows = rows.take(slice(0, COMPARED)) if picture else rows
+    made = task(opened, rows)
+    if not picture or not rows.is_image:
+        return _write(made, out, force, rows.columns)
+    from lowerbound import figures
+
+    drawn = figures.reconstructions(rows.values().clip(0, 1), made.clip(0, 1), title="")
+    figures.save(drawn, out, force=force)
+    return _written(out, len(made))
+
+
+def sample(
+    run: RunFolder, *, out: Out, rows: Annotated[int, typer.Option("-n", metavar="N", help="How many.")] = 64,
+    kind: Annotated[str, typer.Option(metavar="mean|draw", help="Mean of p(x|z), or a draw from it.")] = "mean",
+    temperature: Annotated[float, typer.Option(metavar="T", help="Factor on distances from the prior's mean.")] = 1.0,
+    seed: Seed = 0, force: Force = False, imports: Imports = [],  # noqa: B006
+) -> Answer:  # fmt: skip
+    """Make new rows: z from the prior, decoded."""
+    from lowerbound.tasks.generate import sample as task
+
+    _claim(out, force)
+    made = task(_open(run, imports), rows, kind=kind, temperature=temperature, seed=seed)  # type: ignore[arg-type]  # checked there
+    return _write(made.values, out, force, made.columns)
+
+
+def encode(
+    run: RunFolder, data: Rows = None, *, out: Out, force: Force = False, imports: Imports = [],  # noqa: B006
+    variance: Annotated[bool, typer.Option("--variance", help="The posterior's variance instead of its mean.")] = False,
+) -> Answer:  # fmt: skip
+    """Take rows into the latent space: posterior means."""
+    from lowerbound.tasks.latent import encode as task
+
+    _claim(out, force)
+    codes = task(_open(run, imports), data, variance=variance)
+    return _write(codes, out, force, tuple(f"z{i + 1}" for i in range(codes.shape[1])))
+
+
+def decode(
+    run: RunFolder,
+    codes: Annotated[str, typer.Argument(metavar="CODES", help="File of latents, as encode writes them.")],
+    *, out: Out, force: Force = False, imports: Imports = [],  # noqa: B006
+) -> Answer:  # fmt: skip
+    """Take latents back to rows: means of p(x|z)."""
+    from lowerbound.data import load
+    from lowerbound.tasks.latent import decode as task
+
+    _claim(out, force)
+    opened = _open(run, imports)
+    return _write(task(opened, load(codes).values()), out, force, tuple(opened.facts["columns"]))
+
+
+def _open(path: Path, imports: list[Path]) -> "Run":
+    from lowerbound.run import open
+
+    return open(path, imports=imports)
+
+
+def _claim(out: Path, force: bool) -> Path:
+    """The path, if it can be written: asked before the work is done."""
+    from lowerbound.outputs import writable
+
+    return writable(out, force=force)
+
+
+def _write(values: Any, out: Path, force: bool, columns: tuple[str, ...]) -> Answer:
+    from lowerbound.outputs import write_array
+
+    write_array(values, out, columns=columns, force=force)
+    return _written(out, len(values))
+
+
+def _written(out: Path, rows: int) -> Answer:
+    return Answer({"out": str(out), "rows": rows}, f"{rows} rows in {out}")
