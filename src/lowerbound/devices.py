@@ -55,7 +55,7 @@ def fast_products() -> bool:
 @contextmanager
 def kernels() -> Iterator[None]:
     """Use the fast float32 products for the block, then put the setting back."""
-    setting = torch.backends.mkldnn.matmul
+    setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # torch makes it as it is imported
     before = setting.fp32_precision
     if fast_products():
         setting.fp32_precision = "bf16"  # a request: without AMX it is answered with float32 arithmetic

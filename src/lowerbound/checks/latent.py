@@ -90,6 +90,9 @@ def kolmogorov(case: Case) -> float | None:
     return math.sqrt(len(sample)) * max(apart(model, steps[1:]), apart(model, steps[:-1]))
 
 
+HEAVY = 0.01  # share of one draw in the sample variance from which on the tails leave that no standard error
+
+
 def moments(case: Case) -> float | None:
     """Distance of the samples' mean and variance from those declared, in standard errors."""
     z, p = samples_of(case), posterior_of(case) if case.part.kind == "posterior" else prior_of(case)
@@ -99,7 +102,9 @@ def moments(case: Case) -> float | None:
         mean, variance = p.mean.detach().reshape(-1), p.variance.detach().reshape(-1)
     except NotImplementedError:
         return None
-    return max(standard_errors(z, mean), standard_errors((z - mean).square(), variance))
+    square = (z - mean).square()
+    heavy = square.amax(0) > HEAVY * square.sum(0)
+    return max(standard_errors(z, mean), standard_errors(square, torch.where(heavy, torch.inf, variance)))
 
 
 def standard_errors(values: Tensor, mean: Tensor) -> float:

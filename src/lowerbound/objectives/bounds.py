@@ -100,11 +100,12 @@ class Reconstruction(Objective, name="reconstruction"):
 
     def accepts(self, model: VAE) -> None:
         super().accepts(model)
-        if self.samples > 1 and model.posterior_family.noise_shape is None:
+        family = model.posterior_family
+        if self.samples > 1 and family.noise_shape is None:
+            where = "objective 'reconstruction', option 'samples'"
             raise BadOption(
-                f"posterior '{model.posterior_family.name}' draws nothing", where="objective 'reconstruction', option 'samples'",
-                found=str(self.samples), expected="1",
-            )  # fmt: skip
+                f"posterior '{family.name}' draws nothing", where=where, found=str(self.samples), expected="1"
+            )
 
     def forward(self, model: VAE, batch: Batch, context: StepContext | None = None) -> Terms:
         context = context or StepContext.fresh(self, model, batch)
