@@ -26,7 +26,7 @@ from lowerbound.selftests.base import (
 
 # Rows, latent, samples of z, epochs, batch, first rate: batches that leave no short one, and a rate that falls to zero.
 TRAINED = (
-    ("digits", 2, 1, 300, 450, 0.05),
+    ("digits", 2, 2, 300, 450, 0.05),
     ("digits", 10, 2, 800, 225, 0.05),
     ("iris", 1, 8, 800, 150, 0.05),
     ("iris", 2, 8, 2400, 150, 0.05),
