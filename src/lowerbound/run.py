@@ -25,7 +25,7 @@ from lowerbound.model import VAE, assemble
 from lowerbound.parts import FOREIGN, Part, file_digest, import_file
 
 FORMAT = 1
-FILES = ("config.toml", "model.json", "model.safetensors", "history.jsonl", "environment.json", "split.npz")
+MARKS = ("model.json", "history.jsonl", "checkpoints")  # what tells a run's folder, finished or not, from another
 
 
 @dataclass
@@ -213,7 +213,7 @@ def refuse_existing(path: str | Path, force: bool) -> Path:
     path = Path(path)
     if path.exists() and not force and (path.is_file() or any(path.iterdir())):
         raise OutputExists("already there", where=str(path), mend="Choose another place, or overwrite it with force.")
-    if path.is_dir() and any(path.iterdir()) and not (path / "model.json").is_file():
+    if path.is_dir() and any(path.iterdir()) and not any((path / mark).exists() for mark in MARKS):
         raise OutputExists("a folder that is not a run", where=str(path), mend="Choose another place.")
     return path
 

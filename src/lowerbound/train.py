@@ -4,25 +4,29 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from lowerbound import audit, devices
 from lowerbound.batches import Rows
+from lowerbound.checkpoints import differences
 from lowerbound.config import Config, check_parts, dotted, override
 from lowerbound.data import Data, load
 from lowerbound.data.known import KNOWN
+from lowerbound.errors import Incompatible
 from lowerbound.interrupts import Interrupts
+from lowerbound.keeper import EVERY, Keeper
 from lowerbound.linear import fill_closed_form
 from lowerbound.loop import Epoch, Loop, initialise, steps
-from lowerbound.model import assemble
+from lowerbound.model import VAE, assemble
 from lowerbound.objectives import Objective
 from lowerbound.parts import build, import_file
 from lowerbound.progress import Bar
 from lowerbound.recipes import resolve as resolve_recipe
 from lowerbound.run import Run, describe, refuse_existing
+from lowerbound.run import open as open_run
 
 __all__ = ["Watcher", "fit", "steps"]
 
@@ -56,8 +60,9 @@ class Watch:
 
 def fit(
     data: Any, *, recipe: str | None = None, out: str | Path | None = None, seed: int = 0, config: Config | None = None,
-    imports: Sequence[str | Path] = (), force: bool = False, progress: bool | Watcher = True,
-    time_budget: float | None = None, download: bool = False, **overrides: Any,
+    imports: Sequence[str | Path] = (), force: bool = False, resume: Literal["never", "auto"] = "never",
+    init: Run | str | Path | None = None, validation_data: Any = None, progress: bool | Watcher = True,
+    time_budget: float | None = None, checkpoint_seconds: float = EVERY, download: bool = False, **overrides: Any,
 ) -> Run:  # fmt: skip
     """Train a model.
 
@@ -69,8 +74,13 @@ def fit(
         config: a whole configuration instead of a recipe.
         imports: files with parts of your own.
         force: write over a run that is there.
+        resume: ``auto`` goes on from the last checkpoint in ``out``, to the same bits as an unbroken run; where there
+            is none it starts.
+        init: a run whose weights training starts from; its model must be of the same make.
+        validation_data: rows that decide when to stop, instead of a share of ``data``.
         progress: show a bar on stderr, or a function called after each epoch, or False.
         time_budget: seconds after which training stops and keeps what there is.
+        checkpoint_seconds: between checkpoints, at least.
         download: whether a known set that is not on this machine may be fetched.
         overrides: config keys, ``latent=8``, ``epochs=20``, ``objective="elbo:beta=4"``, ``train__rate=1e-3``.
 
@@ -81,6 +91,7 @@ def fit(
         ConfigError: a setting that cannot be used.
         DataError: data that cannot be used, naming file, row and column.
         OutputExists: the folder is there already.
+        CheckpointMismatch: ``resume`` with another configuration than the checkpoint's.
         NotFinite: a loss that is NaN or infinite.
 
     Source: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114.
@@ -89,81 +100,115 @@ def fit(
     >>> run.summary["epochs"], run.model.latent
     (1, 2)
     """
-    if out is not None:
-        refuse_existing(out, force)
+    goes_on = resume == "auto"
+    folder = None if out is None else refuse_existing(out, force or goes_on)
     for file in imports:
         import_file(file)
     base = config or resolve_recipe(recipe or "vae")
     chosen = override(base, {"seed": seed, **dotted(overrides)} if config is None or seed else dotted(overrides))
     devices.pick(chosen.train.device)  # refused before data are read
     source = _open(data, chosen, download)
-    settled = audit.resolve(replace(chosen, data=replace(chosen.data, name=source.source or source.name)), source)
-    settled = check_parts(settled, foreign=bool(imports))
-    audit.check(settled, source)
-    split = source.with_split(settled.data.validation, settled.data.test, settled.seed, settled.data.split)
-    name = recipe or ("vae" if config is None else "config")
+    settled = _settle(chosen, source, foreign=bool(imports))
+    split = source.with_split(
+        0 if validation_data is not None else settled.data.validation,
+        settled.data.test,
+        settled.seed,
+        settled.data.split,
+    )
+    held_out = split.validation if validation_data is None else _open(validation_data, chosen, download)
     known = isinstance(data, str) and data in KNOWN
-    run = _train(settled, split, name, known=known, watch=Watch(progress, time_budget))
-    if out is not None:
-        run.save(out, force=force)
+    run = Run(_model(settled, split), settled, {}, describe(split, known), {}, [], split)
+    with Keeper(folder, settled.as_dict(), source.fingerprint, every=checkpoint_seconds, resume=goes_on) as keeper:
+        watch = Watch(progress, time_budget)
+        _train(run, held_out, _weights(init, run), keeper, watch, recipe or ("vae" if config is None else "config"))
+        if folder is not None:
+            run.save(folder, force=True)
     return run
 
 
 def _open(data: Any, config: Config, download: bool) -> Data:
     if isinstance(data, Data):
         return data
-    options: dict[str, Any] = (
-        {"download": download} if isinstance(data, str) and data in KNOWN else {"missing": config.data.missing}
-    )
-    return load(data, **options)
+    if isinstance(data, str) and data in KNOWN:
+        return load(data, download=download)
+    return load(data, missing=config.data.missing)
 
 
-def prepare(data: Data, config: Config, device: torch.device) -> Rows:
-    """Training rows on the device."""
-    dtype = devices.storage(config.train.precision)
-    return Rows(data.x, unit=data.unit, mask=data.mask, labels=data.labels, binarize=config.data.binarize,
-                seed=config.seed, device=device, dtype=dtype)  # fmt: skip
+def _settle(config: Config, data: Data, foreign: bool) -> Config:
+    """The configuration with nothing left to ``auto`` and every option written out, checked against the data."""
+    named = replace(config, data=replace(config.data, name=data.source or data.name))
+    settled = check_parts(audit.resolve(named, data), foreign=foreign)
+    audit.check(settled, data)
+    return settled
 
 
-def _train(config: Config, data: Data, recipe: str, *, known: bool, watch: Watch) -> Run:
-    device = devices.pick(config.train.device)
+def _model(config: Config, data: Data) -> VAE:
     model = assemble(audit.specification(config, data), seed=config.seed)
-    model.to(device, devices.storage(config.train.precision))
+    return model.to(devices.pick(config.train.device), devices.storage(config.train.precision))
+
+
+def _weights(init: Run | str | Path | None, run: Run) -> Mapping[str, torch.Tensor] | None:
+    """The weights to start from."""
+    if init is None:
+        return None
+    other = init if isinstance(init, Run) else open_run(init)
+    changed = differences(other.model.spec, run.model.spec)
+    if changed:
+        both = "; ".join(f"{key} = {was} there, {now} here" for key, (was, now) in changed.items())
+        raise Incompatible("the run to start from has another model", where=repr(other), found=both)
+    return other.model.state_dict()
+
+
+def _train(
+    run: Run, held_out: Data, weights: Mapping[str, torch.Tensor] | None, keeper: Keeper, watch: Watch, recipe: str
+) -> None:
+    """Everything between an assembled model and a trained run."""
+    config, data = run.config, run.rows(part="train")
+    weight = next(run.model.parameters())
     objective: Objective = build("objective", config.objective, {})
-    objective.accepts(model)
-    loss = audit.loss(config, model, objective)
-    rows = prepare(data.train, config, device)
-    run = Run(model, config, loss, describe(data, known), {}, [], data)
+    objective.accepts(run.model)
+    run.loss = audit.loss(config, run.model, objective)
+    rows = Rows(
+        data.x, unit=data.unit, mask=data.mask, labels=data.labels, binarize=config.data.binarize, seed=config.seed,
+        device=weight.device, dtype=weight.dtype,
+    )  # fmt: skip
     with devices.threads(config.train.threads):
-        initialise(model, rows, config.train, config.seed)
+        initialise(run.model, rows, config.train, config.seed)
         if config.model.start == "closed_form":
-            fill_closed_form(model, torch.from_numpy(data.train.values(dtype=np.float64)).to(device))
-        held_out = run.resident(data.validation) if len(data.validation.x) else None
-        loop = Loop(model, objective, rows, config.train, seed=config.seed, held_out=held_out)
-        run.summary = {"recipe": recipe, **_follow(loop, run.history, audit.line(loss), watch)}
-    return run
+            fill_closed_form(run.model, torch.from_numpy(data.values(dtype=np.float64)).to(weight.device))
+        if weights is not None:
+            run.model.load_state_dict(dict(weights))
+        outside = run.resident(run.rows(held_out)) if held_out.rows else None
+        loop = Loop(run.model, objective, rows, config.train, seed=config.seed, held_out=outside)
+        resumed = keeper.resume(loop)
+        run.summary = {"recipe": recipe, **_follow(loop, keeper, audit.line(run.loss), watch)}
+        if resumed is not None:
+            run.summary["resumed"] = resumed.step
+    run.history = keeper.history
 
 
-def _follow(loop: Loop, history: list[dict[str, Any]], line: str, watch: Watch) -> Mapping[str, Any]:
-    """Run the loop to its end, show it, and sum it up."""
-    start, asked = time.perf_counter(), None
+def _follow(loop: Loop, keeper: Keeper, line: str, watch: Watch) -> Mapping[str, Any]:
+    """Run the loop to its end, show it, keep it, and sum it up."""
+    start, asked, first = time.perf_counter(), None, len(keeper.history)
     with Bar(line, loop.settings.epochs, loop.objective.reports, visible=watch.bar) as bar, Interrupts() as interrupts:
-        for epoch in loop.steps():
-            bar.say(loop.notices)
+        while not (loop.done or asked):
+            epoch = loop.advance()
             if epoch is not None:
-                history.append(epoch.record)
+                keeper.add(epoch, loop)
                 bar.show(epoch)
                 watch.tell(epoch)
+            bar.say(loop.notices)
             asked = interrupts.asked or watch.spent(time.perf_counter() - start)
-            if asked:
-                loop.finish()
-                break
-    seconds = time.perf_counter() - start
-    return {
-        "epochs": len(history), "seconds": round(seconds, 3),
-        "rows_per_second": round(len(loop.rows) * len(history) / seconds) if history else 0,
-        "best": _best(history, loop.objective.reports), "stopped": asked or _why(loop),
+        keeper.save(loop)
+        bar.say(loop.notices)
+        loop.finish()
+    seconds, epochs = time.perf_counter() - start, len(keeper.history) - first
+    facts = {
+        "epochs": len(keeper.history), "seconds": round(seconds, 3),
+        "rows_per_second": round(len(loop.rows) * epochs / seconds) if epochs else 0,
+        "best": _best(keeper.history, loop.objective.reports), "stopped": asked or _why(loop),
     }  # fmt: skip
+    return facts if keeper.failed is None else {**facts, "not_saved": keeper.failed}
 
 
 def _why(loop: Loop) -> str:

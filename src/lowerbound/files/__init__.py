@@ -1,0 +1,34 @@
+"""Files that appear under their name only when they are whole, folders that can prove it, and who may write there."""
+
+from lowerbound.files.checking import MANIFEST, manifest, read_verified, verify
+from lowerbound.files.lock import LOCK, Lock
+from lowerbound.files.system import Disk, free_space
+from lowerbound.files.writing import (
+    Sink,
+    inside,
+    make_folder,
+    purge_temporaries,
+    remove_folder,
+    set_aside,
+    write_folder,
+    write_whole,
+)
+
+__all__ = [
+    "LOCK",
+    "MANIFEST",
+    "Disk",
+    "Lock",
+    "Sink",
+    "free_space",
+    "inside",
+    "make_folder",
+    "manifest",
+    "purge_temporaries",
+    "read_verified",
+    "remove_folder",
+    "set_aside",
+    "verify",
+    "write_folder",
+    "write_whole",
+]

@@ -1,0 +1,115 @@
+"""Keeps a training run on disk as it goes: lock, history, checkpoints now and then, and going on from the last one."""
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from lowerbound import devices, files
+from lowerbound.checkpoints import Checkpoint, Store, compare
+from lowerbound.errors import CheckpointNotSaved
+from lowerbound.loop import Epoch, Loop
+
+EVERY = 30.0  # seconds between checkpoints, at least; they are written at the end of an epoch and when training stops
+CHECKPOINTS, HISTORY = "checkpoints", "history.jsonl"
+
+
+class Keeper:
+    """One training run's place on disk; without a folder it keeps nothing.
+
+    Args:
+        folder: of the run, or None.
+        config: the effective configuration, as plain tables.
+        fingerprint: of the data.
+        every: seconds between checkpoints.
+        resume: go on from the newest checkpoint if there is one.
+    """
+
+    def __init__(
+        self, folder: Path | None, config: Mapping[str, Any], fingerprint: str, *, every: float = EVERY, resume: bool
+    ) -> None:
+        self.folder, self.config, self.fingerprint, self.every, self.wanted = folder, config, fingerprint, every, resume
+        self.store = None if folder is None else Store(folder / CHECKPOINTS)
+        self.history: list[dict[str, Any]] = []
+        self.failed: str | None = None
+        self.saved = time.monotonic()
+        self._held = ExitStack()
+
+    def __enter__(self) -> "Keeper":
+        if self.folder is not None:
+            files.make_folder(self.folder)
+            self._held.enter_context(files.Lock(self.folder))
+            files.purge_temporaries(self.folder)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.close()
+
+    def resume(self, loop: Loop) -> Checkpoint | None:
+        """Put the loop where the newest checkpoint left it, if going on was asked for and there is one.
+
+        Raises:
+            CheckpointMismatch: it was written with another configuration; names the keys.
+            DataChanged: with other data.
+            CheckpointDamaged: all checkpoints are damaged.
+        """
+        if self.store is None:
+            return None
+        found = self.store.latest() if self.wanted else None
+        if found is None:
+            self.store.rewind(-1)
+            return None
+        compare(found.state, self.config, self.fingerprint, where=str(found.path))
+        loop.load({"best": {}, "average": {}, "objective": {}, **found.tensors}, found.state["loop"])
+        self.history = list(found.state["history"])
+        loop.notices += [*found.damaged, *_unlike(found.state["machine"], machine(loop))]
+        self._write_history()
+        return found
+
+    def add(self, epoch: Epoch, loop: Loop) -> None:
+        """Keep the record of an epoch, and a checkpoint if the last is old enough."""
+        self.history.append(epoch.record)
+        self._write_history()
+        if time.monotonic() - self.saved >= self.every:
+            self.save(loop)
+
+    def save(self, loop: Loop) -> None:
+        """Write a checkpoint; where the disk refuses, training goes on and the next one is tried."""
+        if self.store is None:
+            return
+        tensors, plain = loop.state()
+        state = {
+            "loop": plain, "history": self.history, "config": self.config, "fingerprint": self.fingerprint,
+            "machine": machine(loop),
+        }  # fmt: skip
+        try:
+            self.store.save(loop.step, {group: some for group, some in tensors.items() if some}, state)
+            self.failed = None
+        except CheckpointNotSaved as error:
+            self.failed = str(error)
+            loop.notices.append(f"{error} Training goes on.")
+        self.saved = time.monotonic()
+
+    def _write_history(self) -> None:
+        if self.folder is not None:
+            files.write_whole(self.folder / HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
+
+
+def machine(loop: Loop) -> dict[str, Any]:
+    """What the bits of a run depend on besides its configuration and data."""
+    return {
+        "torch": str(torch.__version__), "device": loop.rows.device.type, "threads": torch.get_num_threads(),
+        "fast_products": devices.fast_products(),
+    }  # fmt: skip
+
+
+def _unlike(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    changed = [f"{name} {before.get(name)} then, {now[name]} now" for name in now if before.get(name) != now[name]]
+    return [f"resumed on another machine or setting ({'; '.join(changed)}): the bits may differ"] if changed else []
