@@ -56,13 +56,13 @@ def test_numbers_of_numpy_become_plain() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    {
+    [
         ("latnet", "override: unknown key 'latnet'"),
         ("train.rte", "override: train: unknown key 'rte'"),
         ("train.latent", "override: train: unknown key 'latent'. It belongs at model.latent."),
         ("train.rate.x", "override: train.rate: not permitted: found {'x': 1}"),
         ("objective.beta.end.x", "override: objective.beta: not an option: found {'end.x': 1}, expected names as keys"),
-    },
+    ],
 )
 def test_a_wrong_path_is_refused(changes: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
