@@ -34,7 +34,7 @@ def value_of(path: str) -> st.SearchStrategy[Any]:
         return st.sampled_from(rule.choices) if rule.choices else st.text(st.characters(exclude_categories=["Cs"]))
     if rule.kind is int:
         return st.integers(int(max(rule.low, 0)), int(min(rule.high, 2**63 - 1)))
-    return st.floats(rule.low, 1e300, exclude_min=rule.above)
+    return st.floats(rule.low, min(rule.high, 1e300), exclude_min=rule.above)
 
 
 TREES = st.lists(st.sampled_from(sorted(SETTINGS.keys() - {"format"})), unique=True).flatmap(
