@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Laplace, Normal, StudentT, constraints, kl_divergence
+from torch.distributions import Bernoulli, Distribution, Laplace, Normal, StudentT, constraints, kl_divergence
 from torch.distributions.kl import _dispatch_kl
+from torch.nn.functional import softplus
 
 from lowerbound.errors import Incompatible
 
@@ -101,6 +102,40 @@ class ContinuousBernoulli(Distribution):
         eta, s = self.logits, self._safe.abs()
         near = 0.5 * eta + eta**2 / 24 - eta**4 / 2880 + eta**6 / 181440
         return torch.where(self._small, near, eta.clamp(min=0) + (-torch.expm1(-s) / s).log())
+
+
+class _LogBernoulli(torch.autograd.Function):
+    """x l - log(1 + e^l), with gradient x - sigmoid(l): half the passes over memory of the general cross-entropy."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, x)
+        return (x * logits).sub_(softplus(logits))
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        logits, x = ctx.saved_tensors
+        by_x = gradient[0] * logits if ctx.needs_input_grad[1] else None
+        return gradient[0] * (x - logits.sigmoid()), by_x
+
+
+class BernoulliLogits(Bernoulli):
+    """Zeros and ones by their logits; on values between 0 and 1 ``log_prob`` is the cross-entropy's negative.
+
+    Args:
+        logits: any shape.
+
+    >>> BernoulliLogits(torch.zeros(2)).log_prob(torch.tensor([0.0, 1.0])).exp()
+    tensor([0.5000, 0.5000])
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__(logits=logits, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        logits, x = torch.broadcast_tensors(self.logits, value)
+        log_px: Tensor = _LogBernoulli.apply(logits, x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return log_px
 
 
 def relocate(p: Distribution, shift: Tensor, scale: Tensor) -> Distribution:

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli as BernoulliDistribution
 from torch.distributions import Distribution, Normal
 
+from lowerbound.distributions import BernoulliLogits
 from lowerbound.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
 from lowerbound.parts import NonNegative, Part, Positive
 
@@ -78,7 +78,7 @@ class Bernoulli(Likelihood, name="bernoulli"):
     discrete = True
 
     def forward(self, numbers: Tensor) -> Distribution:
-        return BernoulliDistribution(logits=numbers, validate_args=False)
+        return BernoulliLogits(numbers)
 
 
 class ContinuousBernoulli(Likelihood, name="continuous_bernoulli"):

@@ -87,6 +87,7 @@ class Loop:
         self.average = [weight.detach().clone() for weight in self.weights] if settings.average else []
         self.requests = {**objective.requests(model), **rows.requests()}
         self.epoch, self.step, self.clock, self.rate_factor, self.rollbacks = 0, 0, 0.0, 1.0, 0
+        self.careful = False  # look at every gradient: only once something went wrong
         self.pieces = self._checked(settings.accumulate)
         self.best: tuple[int, float] | None = None
         self.best_weights: dict[str, Tensor] = {}
@@ -152,7 +153,7 @@ class Loop:
         }  # fmt: skip
         plain = {
             "epoch": self.epoch, "step": self.step, "clock": self.clock, "pieces": self.pieces, "names": self.names,
-            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks, "best": self.best,
+            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks, "careful": self.careful, "best": self.best,
         }  # fmt: skip
         return tensors, plain
 
@@ -166,7 +167,7 @@ class Loop:
             for i, weight in enumerate(self.average):
                 weight.copy_(tensors["average"][str(i)])
         self.totals = tensors["totals"]["sums"].to(self.rows.device).clone()
-        for name in ("epoch", "step", "clock", "pieces", "names", "rate_factor", "rollbacks"):
+        for name in ("epoch", "step", "clock", "pieces", "names", "rate_factor", "rollbacks", "careful"):
             setattr(self, name, plain[name])
         self.best = None if plain["best"] is None else (int(plain["best"][0]), float(plain["best"][1]))
         self.order = self.order[:0]
@@ -186,10 +187,7 @@ class Loop:
         """One update; 1 (on the device) where loss or gradient was not finite and the update was refused."""
         batch, noise = self.batch(place)
         gradients, loss, sums = self._gradients(batch, noise, progress)
-        norm = torch.stack(torch._foreach_norm(gradients)).norm()
-        refuse = 1.0 - torch.isfinite(norm + loss).float()
-        if self.settings.clip:
-            torch._foreach_mul_(gradients, (self.settings.clip / (norm + 1e-12)).clamp(max=1.0))
+        refuse = 1.0 - torch.isfinite(self._clipped(gradients) + loss).float()
         self.optimiser.step(gradients, self._rate(progress), refuse)
         if self.average:
             torch._foreach_lerp_(self.average, [w.detach() for w in self.weights], 1 - self.settings.average)
@@ -197,6 +195,15 @@ class Loop:
         self.totals = sums if not len(self.totals) else self.totals + sums
         self.step += 1
         return refuse
+
+    def _clipped(self, gradients: list[Tensor]) -> Tensor | float:
+        """Clip the gradients if asked; their norm, or 0 where nobody needs it: it costs a pass over all of them."""
+        if not (self.settings.clip or self.careful):
+            return 0.0
+        norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
+        if self.settings.clip:
+            torch._foreach_mul_(gradients, (self.settings.clip / (norm + 1e-12)).clamp(max=1.0))
+        return norm
 
     def _gradients(
         self, batch: Batch, noise: Mapping[str, Tensor], progress: Tensor
@@ -225,8 +232,7 @@ class Loop:
         gradients = torch.autograd.grad(terms.loss, self.weights, materialize_grads=True)
         per_row = {self.objective.reports: terms.value, **scalars(terms.parts)}
         self.names = list(per_row)
-        counted = torch.ones_like(terms.value).sum()
-        sums = torch.stack([counted, *(values.sum() for values in per_row.values())])
+        sums = torch.stack([torch.ones_like(terms.value), *per_row.values()]).sum(1)
         return list(gradients), terms.loss.detach(), sums.double() if sums.device.type != "mps" else sums
 
     def _checked(self, pieces: int) -> int:
@@ -257,6 +263,9 @@ class Loop:
     def _inspect(self, places: range, refused: list[Tensor]) -> None:
         """Look, once a chunk, whether steps were refused; say which, and roll back where it does not stop."""
         bad = [place for place, flag in zip(places, torch.stack(refused).tolist(), strict=True) if flag]
+        if not (self.careful or self._finite()):
+            self._go_back(careful=True)  # an update went through whose gradient alone was not finite: find it again
+            return
         if not bad:
             return
         what = diagnose(self.model, self.objective, *self.batch(bad[0]), len(self.rows))
@@ -269,10 +278,16 @@ class Loop:
                 "the loss is not finite", where=where, found=what,
                 mend="Lower train.rate, set train.clip, or raise the likelihood's floor.",
             )  # fmt: skip
-        rollbacks, factor = self.rollbacks + 1, self.rate_factor / 2
-        self.load(*self.good)
-        self.rollbacks, self.rate_factor = rollbacks, factor
+        self._go_back(careful=True, rollbacks=self.rollbacks + 1, rate_factor=self.rate_factor / 2)
         self.notices.append(f"{where}: {what}; went back to step {self.step} and halved the rate")
+
+    def _go_back(self, **changed: Any) -> None:
+        """To the last state known to be good, with some of its values changed."""
+        tensors, plain = self.good
+        self.load(tensors, {**plain, **changed})
+
+    def _finite(self) -> bool:
+        return bool(torch.isfinite(torch.stack(torch._foreach_norm(list[Tensor](self.weights))).sum()))
 
     def _keep_good(self) -> None:
         tensors, plain = self.state()

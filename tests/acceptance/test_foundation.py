@@ -41,7 +41,7 @@ def test_mnist_sampled_zeros_and_ones(record: Record) -> None:
     elbo, log_p = found["elbo"], found["log_likelihood"]
     record("MNIST classic-mnist, binarize = sample, epoch 10: ELBO; IW-1000 log p(x)", "ELBO ≤ IW",
            f"{_show(elbo)}; {_show(log_p)}, median ESS {log_p['ess_median']:.0f}")  # fmt: skip
-    assert elbo["mean"] < log_p["mean"] and log_p["reliable"]
+    assert elbo["mean"] + 2 * elbo["se"] < log_p["mean"] - 2 * log_p["se"]
 
 
 @pytest.mark.parametrize(("latent", "exact"), [(2, 555.828), (5, 667.69), (10, 754.551), (20, 861.569)])

@@ -231,3 +231,21 @@ def test_bf16_keeps_its_weights_and_sums_in_float32() -> None:
     assert record is not None and all(weight.dtype == torch.float32 for weight in training.weights)
     exact = loop(average=0.0).advance()
     assert exact is not None and record.train["elbo"] == pytest.approx(exact.train["elbo"], rel=0.02)
+
+
+def test_a_gradient_that_alone_is_not_finite_is_undone_and_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = loop(average=0.0)
+    piece, spoiled = training._piece, []
+
+    def spoil(batch: Any, *rest: Any) -> Any:
+        gradients, loss, sums = piece(batch, *rest)
+        if training.step == 4:
+            spoiled.append(training.careful)
+            gradients = [gradient * torch.nan for gradient in gradients]
+        return gradients, loss, sums
+
+    monkeypatch.setattr(training, "_piece", spoil)
+    run_to_end(training)
+    assert spoiled == [False, True]  # met, undone by going back, met again and refused
+    assert all(torch.isfinite(weight).all() for weight in training.weights)
+    assert len(training.notices) == 1 and "in the gradient only" in training.notices[0]
