@@ -2,13 +2,13 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lowerbound import devices
 from lowerbound.batches import Batch, Rows
@@ -95,6 +95,7 @@ class Loop:
         self.names: list[str] = []
         self.totals = torch.zeros(0, device=rows.device)
         self.order = torch.zeros(0, dtype=torch.int64)
+        self._fast = self._compiled()
         self._autocast = torch.autocast(rows.device.type, torch.bfloat16, enabled=settings.precision == "bf16")
         self._keep_good()
 
@@ -227,13 +228,29 @@ class Loop:
         size = len(batch.x)
         if self.pieces > 1:
             batch, noise = batch.cut(rows), {name: eps[rows] for name, eps in noise.items()}
+        whole = size == self.settings.batch and self.pieces == 1
+        forward = self._fast if self._fast is not None and whole else self._forward
         with self._autocast:
-            terms = self.objective(self.model, batch, StepContext(noise, progress, len(self.rows), size))
-        gradients = torch.autograd.grad(terms.loss, self.weights, materialize_grads=True)
+            loss, self.names, sums = forward(batch, noise, progress, size)
+        gradients = torch.autograd.grad(loss, self.weights, materialize_grads=True)
+        return list(gradients), loss.detach(), sums.double() if sums.device.type != "mps" else sums
+
+    def _forward(
+        self, batch: Batch, noise: Mapping[str, Tensor], progress: Tensor, size: int
+    ) -> tuple[Tensor, list[str], Tensor]:
+        """The loss, and by name what the epoch's record is made of, summed over the rows after their count."""
+        terms = self.objective(self.model, batch, StepContext(noise, progress, len(self.rows), size))
         per_row = {self.objective.reports: terms.value, **scalars(terms.parts)}
-        self.names = list(per_row)
-        sums = torch.stack([torch.ones_like(terms.value), *per_row.values()]).sum(1)
-        return list(gradients), terms.loss.detach(), sums.double() if sums.device.type != "mps" else sums
+        return terms.loss, list(per_row), torch.stack([torch.ones_like(terms.value), *per_row.values()]).sum(1)
+
+    def _compiled(self) -> Callable[..., tuple[Tensor, list[str], Tensor]] | None:
+        """The forward pass compiled, where asked for or where it pays: decided before step 0 from sizes alone."""
+        how, steps = self.settings.compile, self.settings.epochs * self.steps_per_epoch
+        weights = sum(weight.numel() for weight in self.weights)
+        dense = not any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in self.model.modules())
+        work = 6.0 * weights * self.settings.batch * steps
+        pays = dense and devices.compiling_pays(work) and self.rows.device.type == "cpu"
+        return devices.compiled(self._forward) if how == "on" or (how == "auto" and pays) else None
 
     def _checked(self, pieces: int) -> int:
         if pieces > 1 and (self.model.couples_rows or self.objective.couples_rows):
