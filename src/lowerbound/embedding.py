@@ -1,5 +1,6 @@
 """What the encoder sees of the data, and the way back: scaling, filling of missing cells, mask channel."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -54,11 +55,19 @@ class Embedding(nn.Module):
         self.shift.copy_(mean.reshape(self.shift.shape))
         self.scale.copy_(torch.where(spread > rounding, spread, 1.0).reshape(self.scale.shape))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The encoder's input; missing cells are filled with 0, the mean after scaling."""
+    def forward(self, x: Tensor, mask: Tensor | None = None, spoil: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The encoder's input; missing cells are filled with 0, the mean after scaling.
+
+        Args:
+            x: (rows, *shape).
+            mask: (rows, *shape), True where observed.
+            spoil: what is done to the scaled values, and not to the mask channels: a corruption.
+        """
         scaled = x if self.mode == "none" else (x - self.shift) / self.scale
         if mask is not None:
             scaled = torch.where(mask, scaled, 0.0)
+        if spoil is not None:
+            scaled = spoil(scaled)
         if not self.masked:
             return scaled
         seen = torch.ones_like(scaled) if mask is None else mask.to(scaled)

@@ -96,14 +96,20 @@ class VAE(nn.Module):
             mask: (rows, *shape), True where observed; what stands in missing cells has no effect.
             corruption: noise of the corruption, (rows, *shape); without it the input is clean.
         """
+        q: Distribution = self.posterior_family(self.numbers(x, context, mask, corruption=corruption))
+        return q
+
+    def numbers(
+        self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None, *, corruption: Tensor | None = None
+    ) -> Tensor:
+        """What the encoder gives for each row, (rows, numbers); the posterior family makes q(z|x) of it."""
         if tuple(x.shape[1:]) != self.shape:
             raise DataShape("rows of another shape", found=str(tuple(x.shape[1:])), expected=str(self.shape))
-        seen = self.embedding(x, mask)
-        if self.corruption is not None and corruption is not None:
-            seen = self.corruption(seen, corruption)
-        numbers = self.encoder(self._given(seen, context)).to(x.dtype)  # nets may run in bf16; densities never do
-        q: Distribution = self.posterior_family(numbers)
-        return q
+        part = self.corruption
+        spoil = None if part is None or corruption is None else lambda values: part(values, corruption)
+        seen = self.embedding(x, mask, spoil)
+        numbers: Tensor = self.encoder(self._given(seen, context)).to(x.dtype)  # nets may run in bf16, densities never
+        return numbers
 
     def prior(self, context: Tensor | None = None) -> Distribution:
         """p(z), (latent,), or (rows, latent) where it depends on the context."""
@@ -238,7 +244,7 @@ def assemble(spec: Mapping[str, Any], *, seed: int = 0, **live: nn.Module) -> VA
         sizes = _sizes(embedding, families["posterior"], families["likelihood"], context)
         both: dict[str, Any] = {role: live.get(role) or _net(role, spec, sizes) for role in ("encoder", "decoder")}
         table = spec.get("corruption")
-        corruption = build("corruption", table, {"shape": embedding.outputs}) if table else None
+        corruption = build("corruption", table, given) if table else None
         return VAE(**both, **families, corruption=corruption, embedding=embedding, context=context)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lowerbound.batches import Batch
+from lowerbound.embedding import Embedding
 from lowerbound.model import VAE
 from lowerbound.objectives import StepContext, elbo
 
@@ -76,3 +77,9 @@ def test_the_log_likelihood_is_the_sum_over_what_is_seen(compose: Callable[..., 
     assert found.shape == (2, ROWS)
     assert torch.allclose(found, torch.tensor(by_hand), atol=1e-5)
     assert found[:, 0].tolist() == [0.0, 0.0]
+
+
+def test_a_corruption_leaves_the_mask_channels_alone() -> None:
+    embedding = Embedding((2,), mode="none", masked=True)
+    seen = embedding(torch.ones(1, 2), torch.tensor([[True, False]]), lambda values: values + 5)
+    assert seen.tolist() == [[6.0, 5.0, 1.0, 0.0]]
