@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/demo
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+PIP := -m pip install --disable-pip-version-check -c constraints.txt
+INSTALL := $(BIN)/python $(PIP)
+BENCH := .venv-bench
+ARGS :=
 
-.PHONY: demo test acceptance clean
+.PHONY: demo test acceptance bench clean
 
 # Train on the handwritten digits that come with scikit-learn, then say what the model is worth.
 demo: $(VENV)/demo.stamp
@@ -22,6 +25,11 @@ test: $(VENV)/dev.stamp
 acceptance: $(VENV)/dev.stamp
 	LOWERBOUND_RESULTS=$(CURDIR)/docs/results.md $(BIN)/python -m pytest -m acceptance --timeout 3600
 
+# Speed against loops by hand and against whatever of bench/peers.txt could be installed, appended to bench/LOG.md:
+# a quarter of an hour on a machine that does nothing else. Options of bench/run.py: make bench ARGS='--rounds 3'.
+bench: $(BENCH)/bench.stamp
+	$(BENCH)/bin/python bench/run.py $(ARGS)
+
 $(VENV)/demo.stamp: EXTRAS := images,plot
 $(VENV)/dev.stamp: EXTRAS := dev
 $(VENV)/%.stamp: pyproject.toml constraints.txt
@@ -30,6 +38,13 @@ $(VENV)/%.stamp: pyproject.toml constraints.txt
 	$(INSTALL) -e '.[$(EXTRAS)]'
 	touch $@
 
+$(BENCH)/bench.stamp: pyproject.toml constraints.txt bench/peers.txt
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python $(PIP) -e '.[images]'
+	-$(BENCH)/bin/python $(PIP) -r bench/peers.txt
+	-$(BENCH)/bin/python $(PIP) --no-deps pythae==0.1.2
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(RUN) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(RUN) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

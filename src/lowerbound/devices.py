@@ -1,8 +1,10 @@
 """Where arithmetic runs and in which precision; the only module that sets anything process-wide, and puts it back."""
 
+import ctypes
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -57,15 +59,51 @@ def fast_products() -> bool:
 
 @contextmanager
 def kernels() -> Iterator[None]:
-    """Use the fast float32 products for the block, then put the setting back."""
+    """Use the fast float32 products and keep freed memory for the block, then put the settings back."""
     setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # torch makes it as it is imported
     before = setting.fp32_precision
     if fast_products():
         setting.fp32_precision = "bf16"  # a request: without AMX it is answered with float32 arithmetic
     try:
-        yield
+        with _memory_kept():
+            yield
     finally:
         setting.fp32_precision = before
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's numbers
+KEPT, USUAL = (2**31 - 1, 2**30), (2**26, 2**25)  # bytes; usual: what glibc itself arrives at where blocks are large
+_blocks_open = [0]
+
+
+@cache
+def _glibc() -> Any:
+    """The C library, where it is one that gives large freed blocks back to the system at once; else None."""
+    try:
+        library = ctypes.CDLL(None)
+        return library if library.gnu_get_libc_version and library.mallopt else None
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
+@contextmanager
+def _memory_kept() -> Iterator[None]:
+    """Every step frees and asks again for the same large tensors; given back each time, each page of them faults."""
+    _blocks_open[0] += 1
+    _thresholds(KEPT)
+    try:
+        yield
+    finally:
+        _blocks_open[0] -= 1
+        if not _blocks_open[0]:
+            _thresholds(USUAL)
+
+
+def _thresholds(values: tuple[int, int]) -> None:
+    library = _glibc()
+    if library is not None:
+        library.mallopt(M_TRIM_THRESHOLD, values[0])
+        library.mallopt(M_MMAP_THRESHOLD, values[1])
 
 
 COMPILE_SECONDS = 12.0  # a cold compilation on two cores; measured 7 to 10 s

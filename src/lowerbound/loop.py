@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -230,7 +230,7 @@ class Loop:
             batch, noise = batch.cut(rows), {name: eps[rows] for name, eps in noise.items()}
         whole = size == self.settings.batch and self.pieces == 1
         forward = self._fast if self._fast is not None and whole else self._forward
-        with self._autocast:
+        with self._autocast if self.settings.precision == "bf16" else nullcontext():
             loss, self.names, sums = forward(batch, noise, progress, size)
         gradients = torch.autograd.grad(loss, self.weights, materialize_grads=True)
         return list(gradients), loss.detach(), sums.double() if sums.device.type != "mps" else sums

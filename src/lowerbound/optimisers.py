@@ -25,7 +25,7 @@ class Group:
     weights: list[nn.Parameter]
     decay: float
     moments: list[list[Tensor]]
-    counts: list[Tensor]
+    count: Tensor
 
 
 class Optimiser:
@@ -58,9 +58,9 @@ class Optimiser:
         """The optimiser's memory, by name: what a checkpoint keeps."""
         found: dict[str, Tensor] = {}
         for group in self.groups:
+            found[f"{group.names[0]}.count"] = group.count
             for index, name in enumerate(group.names):
                 found |= {f"{name}.moment{order}": moment[index] for order, moment in enumerate(group.moments)}
-                found[f"{name}.count"] = group.counts[index]
         return found
 
     def load(self, tensors: dict[str, Tensor]) -> None:
@@ -78,16 +78,16 @@ class Optimiser:
             self._update(group, some, rate, refuse)
 
     def _update(self, group: Group, gradients: list[Tensor], rate: float, refuse: Tensor) -> None:
-        weights, moments = list[Tensor](group.weights), group.moments
-        torch._foreach_add_(group.counts, 1 - refuse)
+        weights, moments, counts = list[Tensor](group.weights), group.moments, [group.count] * len(group.weights)
+        group.count.add_(1 - refuse)
         if self.kind == "adam":
             torch._fused_adam_(
-                weights, gradients, moments[0], moments[1], [], group.counts, lr=rate, beta1=BETAS[0], beta2=BETAS[1],
+                weights, gradients, moments[0], moments[1], [], counts, lr=rate, beta1=BETAS[0], beta2=BETAS[1],
                 weight_decay=group.decay, eps=ADAM_EPS, amsgrad=False, maximize=False, found_inf=refuse,
             )  # fmt: skip
         elif self.kind == "adagrad":
             torch._fused_adagrad_(
-                weights, gradients, moments[0], group.counts, lr=rate, lr_decay=0.0,
+                weights, gradients, moments[0], counts, lr=rate, lr_decay=0.0,
                 weight_decay=group.decay, eps=ADAGRAD_EPS, maximize=False, found_inf=refuse,
             )  # fmt: skip
         else:
@@ -102,5 +102,5 @@ class Optimiser:
         moments = [
             [torch.zeros_like(weight, requires_grad=False) for weight in weights] for _ in range(MOMENTS[self.kind])
         ]
-        counts = [torch.zeros((), dtype=torch.float32, device=weight.device) for weight in weights]
-        return Group([name for name, _ in named], weights, decay, moments, counts)
+        count = torch.zeros((), dtype=torch.float32, device=weights[0].device if weights else None)
+        return Group([name for name, _ in named], weights, decay, moments, count)
