@@ -35,11 +35,28 @@ An error is one line on stderr: its id, where, what was found, what was expected
 
 EXAMPLES = {
     "fit": ("digits --recipe sigma-vae --latent 10 --set train.rate=2e-3 --out runs/demo",
-            "`run`, `recipe`, `epochs`, `seconds`, `rows_per_second`, `best` (`epoch` and the value), `stopped`"),
-    "evaluate": ("runs/demo --samples 1000", "`unit`, `rows`, `elbo`, `cross_entropy_bound`, `log_likelihood`, `kl`, "
-                 "`active_units`, `mutual_information`, `reconstruction`, `loss`, `baselines`, `verdict`"),
+            "`run`, `recipe`, `epochs`, `seconds`, `rows_per_second`, `best` (`epoch` and the value), `stopped`, "
+            "`resumed` (the step it went on from), `notes`, `not_saved` (why)"),
+    "evaluate": ("runs/demo --samples 1000", "`unit`, `quantity`, `rows`, `elbo`, `cross_entropy_bound`, "
+                 "`log_likelihood`, `bits_per_dimension`, `kl`, `active_units`, `mutual_information`, "
+                 "`aggregated_posterior`, `reconstruction`, `loss`, `baselines`, `probes`, `doctor`, `verdict`, "
+                 "`report`"),
+    "compare": ("digits --recipes pca,ae,vae --seeds 5 --latent 2 --out compared", "`out`, `title`, `data`, "
+                "`rows` (`recipe`, `seed`, `seconds`, `epochs`, `stopped`, `run`, the keys of evaluate, `geometry`), "
+                "`summary` (`recipe` and of each measure `median`, `q25`, `q75`), `notes`"),
+    "similar": ("runs/demo 42 -n 8 --out near.png", "`row`, `label`, `neighbours` (`row`, `distance`, `label`), "
+                "`agreement` (share of neighbours with the same label), `out`"),
     "score": ("runs/demo new.csv --out scores.csv", "`out`, `rows`, "
-              "`log_likelihood` (`mean`, `se`, `samples`, `ess_median`)"),
+              "`log_likelihood` (`mean`, `se`, `samples`, `ess_median`), `unsettled` (rows), `warnings`"),
+    "estimate": ("runs/demo --rows 20", "`unit`, `rows`, `estimates` (`method`, `label`, `mean`, `se`, `se_per_row`, "
+                 "`ess_median`, `doubtful_rows`), `bdmc` (`rows`, `lower`, `upper`, `gap`, `gap_se`, `exact`), "
+                 "`warnings`"),
+    "gap": ("runs/demo --rows 20", "`unit`, `rows`, `log_likelihood`, `best`, `elbo`, `total`, `approximation`, "
+            "`amortisation` (each `mean`, `se`), `doubtful_rows`"),
+    "anomaly": ("runs/demo new.csv --out strange.csv", "`out`, `rows`, `held_out`, "
+                "`strange` (rows found at `level` by `score` and by `typicality`)"),
+    "generation": ("runs/demo -n 500", "`rows`, `kind`, `features`, `copies`, "
+                   "`measures` (each `value`, `se`, `perfect`, `chance` and, of a test, `p_value`)"),
     "reconstruct": ("runs/demo --out pairs.png", "`out`, `rows`"),
     "sample": ("runs/demo -n 64 --out samples.png", "`out`, `rows`"),
     "encode": ("runs/demo new.csv --out z.csv", "`out`, `rows`"),

@@ -22,12 +22,19 @@ if TYPE_CHECKING:
     from lowerbound.run import Run as Run
     from lowerbound.run import open as open
     from lowerbound.selftests import selftest as selftest
+    from lowerbound.tasks.anomaly import anomaly as anomaly
+    from lowerbound.tasks.compare import compare as compare
+    from lowerbound.tasks.estimators import estimate as estimate
     from lowerbound.tasks.evaluate import evaluate as evaluate
+    from lowerbound.tasks.gaps import gap as gap
     from lowerbound.tasks.generate import sample as sample
+    from lowerbound.tasks.generation import generation as generation
+    from lowerbound.tasks.gradients import gradient_noise as gradient_noise
     from lowerbound.tasks.latent import decode as decode
     from lowerbound.tasks.latent import encode as encode
     from lowerbound.tasks.latent import reconstruct as reconstruct
     from lowerbound.tasks.score import score as score
+    from lowerbound.tasks.similar import similar as similar
     from lowerbound.train import fit as fit
 
 # Public name -> the module that defines it under the same name; a module that is itself public stands for itself.
@@ -35,12 +42,18 @@ _HOME = {
     "Data": "data",
     "Run": "run",
     "VAE": "model",
+    "anomaly": "tasks.anomaly",
     "assemble": "model",
     "check": "checks",
+    "compare": "tasks.compare",
     "decode": "tasks.latent",
     "encode": "tasks.latent",
+    "estimate": "tasks.estimators",
     "evaluate": "tasks.evaluate",
     "fit": "train",
+    "gap": "tasks.gaps",
+    "generation": "tasks.generation",
+    "gradient_noise": "tasks.gradients",
     "load": "data",
     "objectives": "objectives",
     "open": "run",
@@ -48,18 +61,25 @@ _HOME = {
     "sample": "tasks.generate",
     "score": "tasks.score",
     "selftest": "selftests",
+    "similar": "tasks.similar",
 }
 
 __all__ = [
     "Data",
     "Run",
     "VAE",
+    "anomaly",
     "assemble",
     "check",
+    "compare",
     "decode",
     "encode",
+    "estimate",
     "evaluate",
     "fit",
+    "gap",
+    "generation",
+    "gradient_noise",
     "load",
     "objectives",
     "open",
@@ -67,6 +87,7 @@ __all__ = [
     "sample",
     "score",
     "selftest",
+    "similar",
 ]
 
 

@@ -14,6 +14,8 @@ from lowerbound.model import VAE
 from lowerbound.objectives import Objective
 from lowerbound.parts import REGISTRY, find
 
+BOUNDS = ("elbo", "iwae_bound")  # what an objective reports that bounds log p(x) from below
+
 
 def supports() -> dict[str, str]:
     """Likelihood name -> the support of its values."""
@@ -106,7 +108,7 @@ def line(facts: Mapping[str, Any]) -> str:
 
 
 def _value(objective: Objective) -> str:
-    return "a lower bound on log p(x)" if objective.reports == "elbo" else "log p(x|z), not a bound on log p(x)"
+    return "a lower bound on log p(x)" if objective.reports in BOUNDS else "log p(x|z), not a bound on log p(x)"
 
 
 def _name(table: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ class Batch:
     labels: Tensor | None = None
     index: Tensor | None = None
 
-    def cut(self, rows: slice) -> "Batch":
+    def cut(self, rows: slice | Tensor) -> "Batch":
         """Some of the rows."""
         fields = (self.mask, self.context, self.labels, self.index)
         return Batch(self.x[rows], *(None if field is None else field[rows] for field in fields))

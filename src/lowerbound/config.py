@@ -75,7 +75,7 @@ class TrainConfig(Section):
     optimizer: str = text("adam", "the optimiser", "adagrad", "sgd")
     schedule: str = text("constant", "course of the rate", "cosine")
     clip: float = number(0.0, "largest norm of the gradient; 0 for none", low=0)
-    compile: str = text("auto", "compiled steps; auto: where they save more than compiling costs", "on", "off")
+    compile: str = text("off", "compiled steps; auto: where all epochs save more than compiling costs", "auto", "on")
     accumulate: int = number(1, "pieces a batch is split into where memory is short", low=1)
     average: float = number(
         0.0, "decay of an exponential moving average of the weights; 0 for none", low=0, high=0.999999

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from lowerbound import devices, files
+from lowerbound.__about__ import __version__
 from lowerbound.checkpoints import Checkpoint, Store, compare
-from lowerbound.errors import CheckpointNotSaved
+from lowerbound.errors import DiskError, NotFinite
 from lowerbound.loop import Epoch, Loop
 
 EVERY = 30.0  # seconds between checkpoints, at least; they are written at the end of an epoch and when training stops
@@ -37,6 +38,7 @@ class Keeper:
         self.store = None if folder is None else Store(folder / CHECKPOINTS)
         self.history: list[dict[str, Any]] = []
         self.failed: str | None = None
+        self.kept: dict[str, Any] = {}
         self.saved = time.monotonic()
         self._held = ExitStack()
 
@@ -69,45 +71,73 @@ class Keeper:
         compare(found.state, self.config, self.fingerprint, where=str(found.path))
         loop.load({"best": {}, "average": {}, "objective": {}, **found.tensors}, found.state["loop"])
         self.history = list(found.state["history"])
+        self.kept = _mark(loop.state()[1])
         loop.notices += [*found.damaged, *_unlike(found.state["machine"], machine(loop))]
-        self._write_history()
+        if not loop.done:
+            self._write_history(loop)
         return found
 
     def add(self, epoch: Epoch, loop: Loop) -> None:
         """Keep the record of an epoch, and a checkpoint if the last is old enough."""
         self.history.append(epoch.record)
-        self._write_history()
+        self._write_history(loop)
         if time.monotonic() - self.saved >= self.every:
             self.save(loop)
 
     def save(self, loop: Loop) -> None:
-        """Write a checkpoint; where the disk refuses, training goes on and the next one is tried."""
-        if self.store is None:
-            return
+        """Write a checkpoint; where the disk refuses, training goes on and the next one is tried.
+
+        Raises:
+            NotFinite: a weight is NaN or infinite: the checkpoints before are better.
+        """
         tensors, plain = loop.state()
+        _refuse_not_finite(tensors["model"], loop.step)
+        if self.store is None or self.kept == _mark(plain):
+            return
         state = {
             "loop": plain, "history": self.history, "config": self.config, "fingerprint": self.fingerprint,
             "machine": machine(loop),
         }  # fmt: skip
         try:
             self.store.save(loop.step, {group: some for group, some in tensors.items() if some}, state)
-            self.failed = None
-        except CheckpointNotSaved as error:
-            self.failed = str(error)
-            loop.notices.append(f"{error} Training goes on.")
+            self.failed, self.kept = None, _mark(plain)
+        except DiskError as error:
+            self._refused(error, loop)
         self.saved = time.monotonic()
 
-    def _write_history(self) -> None:
-        if self.folder is not None:
+    def _write_history(self, loop: Loop) -> None:
+        if self.folder is None:
+            return
+        try:
             files.write_whole(self.folder / HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
+        except DiskError as error:  # every checkpoint holds the history too
+            self._refused(error, loop)
+
+    def _refused(self, error: DiskError, loop: Loop) -> None:
+        """Remember that the disk refused, and say so once until it takes a checkpoint again."""
+        if self.failed is None:
+            loop.notices.append(f"{error} Training goes on.")
+        self.failed = str(error)
 
 
 def machine(loop: Loop) -> dict[str, Any]:
     """What the bits of a run depend on besides its configuration and data."""
     return {
-        "torch": str(torch.__version__), "device": loop.rows.device.type, "threads": torch.get_num_threads(),
-        "fast_products": devices.fast_products(),
+        "lowerbound": __version__, "torch": str(torch.__version__), "device": loop.rows.device.type,
+        "threads": torch.get_num_threads(), "fast_products": devices.fast_products(),
     }  # fmt: skip
+
+
+def _mark(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a loop stands: the same mark, the same state."""
+    return {name: value for name, value in plain.items() if name != "clock"}
+
+
+def _refuse_not_finite(weights: Mapping[str, torch.Tensor], step: int) -> None:
+    bad = [name for name, weight in weights.items() if not torch.isfinite(weight).all()]
+    if bad:
+        raise NotFinite("the weights are not finite", where=f"step {step}", found=", ".join(bad[:3]),
+                        mend="Lower train.rate, or set train.clip.")  # fmt: skip
 
 
 def _unlike(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

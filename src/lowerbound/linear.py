@@ -53,12 +53,13 @@ class Principal:
         return self.mean + centred @ self.axes @ self.axes.T
 
 
-def principal(x: Tensor, latent: int) -> Principal:
+def principal(x: Tensor, latent: int, *, floor: float = 0.0) -> Principal:
     """Fit probabilistic PCA.
 
     Args:
         x: (rows, D).
         latent: dimension of z, less than D.
+        floor: the least variance of the noise.
 
     Raises:
         DataShape: latent is not between 1 and D - 1, or there are no rows.
@@ -74,7 +75,7 @@ def principal(x: Tensor, latent: int) -> Principal:
     values, vectors = torch.linalg.eigh((x.double() - mean).T @ (x.double() - mean) / rows)
     values, axes = values.flip(0).clamp(min=0), vectors.flip(1)[:, :latent]
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
-    noise = float(values[latent:].mean())
+    noise = max(float(values[latent:].mean()), floor)
     if noise <= 0:
         raise ConfigError(
             "no variance is left for the noise", found=f"latent {latent}", mend="Choose a smaller latent."

@@ -144,15 +144,24 @@ class VAE(nn.Module):
             mask: (rows, *shape), True where observed. Missing cells are filled with a value in the support before the
                 density is taken and dropped after, so that NaN there reaches neither the value nor the gradient.
         """
+        log_px = self.cells(p, x, mask)
+        return log_px.flatten(log_px.dim() - len(self.likelihood_family.mask_shape)).sum(-1)
+
+    def cells(self, p: Distribution, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """log p(x|z) of each cell in nats, (samples, rows, *mask_shape), 0 where one is missing.
+
+        Args:
+            p: from ``likelihood``.
+            x: (rows, *shape).
+            mask: as of ``log_likelihood``, which sums this.
+        """
         family = self.likelihood_family
         if mask is not None:
             x = torch.where(mask, x, family.fill)
         if self.training and family.couples_rows:
             p = family.couple(p, x, mask)
         log_px = p.log_prob(x)
-        if mask is not None:
-            log_px = torch.where(mask, log_px, 0.0)
-        return log_px.flatten(log_px.dim() - len(family.mask_shape)).sum(-1)
+        return log_px if mask is None else torch.where(mask, log_px, 0.0)
 
     def _given(self, x: Tensor, context: Tensor | None) -> Tensor:
         """x with the context as further channels."""

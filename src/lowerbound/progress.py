@@ -24,6 +24,7 @@ class Bar:
         self.line, self.epochs, self.reports, self.visible = line, epochs, reports, visible
         self.terminal = visible and sys.stderr.isatty()
         self.bar: Any = None
+        self.said: list[str] = []
         self.last = time.monotonic()
 
     def __enter__(self) -> "Bar":
@@ -48,9 +49,10 @@ class Bar:
             self._write(f"epoch {epoch.number}/{self.epochs}  {self._text(epoch)}")
 
     def say(self, notices: list[str]) -> None:
-        """Print what the loop has to say, once."""
+        """Print what the loop has to say, once, and remember it."""
         while notices:
             line = notices.pop(0)
+            self.said.append(line)
             if self.visible:
                 self._write(f"note: {line}")
 

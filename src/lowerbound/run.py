@@ -1,9 +1,9 @@
 """A run: a trained model with its configuration, history and data, and the folder it is kept in. No code, no pickle."""
 
 import hashlib
+import io
 import json
 import platform
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from lowerbound.config import Config
 from lowerbound.data import Data, Split, load
 from lowerbound.data.check import check_values
 from lowerbound.errors import DataChanged, DataError, DataShape, ForeignCode, OutputExists, RunError
-from lowerbound.files import write_whole
+from lowerbound.files import LOCK, TEMPORARY, make_folder, write_together
 from lowerbound.model import VAE, assemble
 from lowerbound.parts import FOREIGN, Part, file_digest, import_file
 
@@ -86,25 +86,25 @@ class Run:
         )  # fmt: skip
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
-        """Write the run folder; each file appears whole or not at all.
+        """Write the run folder; its files appear once all of them are on the disk.
 
         Raises:
             OutputExists: there is something at the path, and ``force`` was not given.
+            DiskError: it cannot be written; what was there is untouched.
         """
         folder = refuse_existing(path, force)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         weights = safetensors.torch.save({name: value.contiguous() for name, value in self.model.state_dict().items()})
         facts = {
             "format": FORMAT, "spec": self.model.spec, "loss": self.loss, "data": self.facts, "summary": self.summary,
             "imports": foreign(self.model), "sha256": hashlib.sha256(weights).hexdigest(),
         }  # fmt: skip
         history = "".join(json.dumps(line) + "\n" for line in self.history)
-        if self.data is not None and self.data.split is not None:
-            write_split(folder / "split.npz", self.data.split)
-        for name, content in (("config.toml", self.config.to_toml()), ("history.jsonl", history),
-                              ("environment.json", _json(environment())), ("model.safetensors", weights),
-                              ("model.json", _json(facts))):  # fmt: skip
-            write_whole(folder / name, content)
+        split = {} if self.data is None or self.data.split is None else {"split.npz": _packed(self.data.split)}
+        write_together(folder, {
+            "config.toml": self.config.to_toml(), "history.jsonl": history, "environment.json": _json(environment()),
+            **split, "model.safetensors": weights, "model.json": _json(facts),
+        })  # fmt: skip
         self.path = folder
         return folder
 
@@ -178,8 +178,9 @@ def open(path: str | Path, *, imports: Sequence[str | Path] = ()) -> Run:
     content = (folder / "model.safetensors").read_bytes()
     if hashlib.sha256(content).hexdigest() != facts["sha256"]:
         raise RunError(
-            "the weights are damaged", where=str(folder / "model.safetensors"), expected="the recorded SHA-256"
-        )
+            "the weights are damaged", where=str(folder / "model.safetensors"), expected="the recorded SHA-256",
+            mend="Restore a copy, or go on from the last checkpoint: fit with resume='auto'.",
+        )  # fmt: skip
     weights = safetensors.torch.load(content)
     model = assemble(facts["spec"])
     model.to(next(iter(weights.values())).dtype).load_state_dict(weights)
@@ -211,19 +212,24 @@ def _import(needed: Sequence[Mapping[str, str]], given: Sequence[str | Path]) ->
 def refuse_existing(path: str | Path, force: bool) -> Path:
     """The path, unless something is there that must not be overwritten."""
     path = Path(path)
-    if path.exists() and not force and (path.is_file() or any(path.iterdir())):
+    held = _held(path) if path.is_dir() else {path.name} if path.exists() else set()
+    if held and not force:
         raise OutputExists("already there", where=str(path), mend="Choose another place, or overwrite it with force.")
-    if path.is_dir() and any(path.iterdir()) and not any((path / mark).exists() for mark in MARKS):
+    if held and path.is_dir() and not held & set(MARKS):
         raise OutputExists("a folder that is not a run", where=str(path), mend="Choose another place.")
     return path
 
 
-def write_split(path: Path, split: Split) -> None:
+def _held(folder: Path) -> set[str]:
+    """What is in a folder, beside what a run that was broken off as it began may have left there."""
+    return {path.name for path in folder.iterdir() if path.name != LOCK and not TEMPORARY.fullmatch(path.name)}
+
+
+def _packed(split: Split) -> bytes:
     """The row numbers of a split, as npz."""
-    with tempfile.SpooledTemporaryFile() as file:
-        np.savez_compressed(file, train=split.train, validation=split.validation, test=split.test)
-        file.seek(0)
-        write_whole(path, file.read())
+    file = io.BytesIO()
+    np.savez_compressed(file, train=split.train, validation=split.validation, test=split.test)
+    return file.getvalue()
 
 
 def environment() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """``fit``: from data to a trained run."""
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,14 +16,14 @@ from lowerbound.checkpoints import differences
 from lowerbound.config import Config, check_parts, dotted, override
 from lowerbound.data import Data, load
 from lowerbound.data.known import KNOWN
-from lowerbound.errors import Incompatible
+from lowerbound.errors import BadOption, DiskError, Incompatible, RunError, unknown
 from lowerbound.interrupts import Interrupts
 from lowerbound.keeper import EVERY, Keeper
 from lowerbound.linear import fill_closed_form
 from lowerbound.loop import Epoch, Loop, initialise, steps
 from lowerbound.model import VAE, assemble
 from lowerbound.objectives import Objective
-from lowerbound.parts import build, import_file
+from lowerbound.parts import build, file_digest, import_file
 from lowerbound.progress import Bar
 from lowerbound.recipes import resolve as resolve_recipe
 from lowerbound.run import Run, describe, refuse_existing
@@ -31,6 +32,8 @@ from lowerbound.run import open as open_run
 __all__ = ["Watcher", "fit", "steps"]
 
 Watcher = Callable[[Epoch], None]
+RESUME = ("auto", "never")
+FINISHED = "already finished: "  # how the reason begins why a run stopped of which nothing was left to do
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def fit(
     """Train a model.
 
     Args:
-        data: a known name, a path, an array (rows, ...), a frame, or ``Data``.
+        data: a known name, a path, an array (rows, ...), a frame, ``Data``, or anything else that ``load`` reads.
         recipe: a row of ``lowerbound recipes``, ``vae`` when left out; beside a ``config`` only the name that is kept.
         out: folder to write the run to; None writes nothing.
         seed: everything random derives from it.
@@ -75,7 +78,7 @@ def fit(
         imports: files with parts of your own.
         force: write over a run that is there.
         resume: ``auto`` goes on from the last checkpoint in ``out``, to the same bits as an unbroken run; where there
-            is none it starts.
+            is none it starts, and a run that was finished is left as it is.
         init: a run whose weights training starts from; its model must be of the same make.
         validation_data: rows that decide when to stop, instead of a share of ``data``.
         progress: show a bar on stderr, or a function called after each epoch, or False.
@@ -85,13 +88,17 @@ def fit(
         overrides: config keys, ``latent=8``, ``epochs=20``, ``objective="elbo:beta=4"``, ``train__rate=1e-3``.
 
     Returns:
-        The run: model, configuration, history (nats per row) and split. Ctrl-C stops, and keeps what there is.
+        The run: model, configuration, history (nats per row) and split. Ctrl-C stops, and keeps what there is. Where
+        the disk refuses to, training goes on, and ``summary["not_saved"]`` says why.
 
     Raises:
         ConfigError: a setting that cannot be used.
         DataError: data that cannot be used, naming file, row and column.
         OutputExists: the folder is there already.
         CheckpointMismatch: ``resume`` with another configuration than the checkpoint's.
+        DataChanged: ``resume`` with other data.
+        FolderLocked: another run writes to ``out``.
+        DiskError: nothing can be written there.
         NotFinite: a loss that is NaN or infinite.
 
     Source: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114.
@@ -100,6 +107,10 @@ def fit(
     >>> run.summary["epochs"], run.model.latent
     (1, 2)
     """
+    if resume not in RESUME:
+        raise unknown("resume", resume, RESUME)
+    if resume == "auto" and out is None:
+        raise BadOption("nothing to resume", where="resume", found="no out", expected="the folder of the run")
     goes_on = resume == "auto"
     folder = None if out is None else refuse_existing(out, force or goes_on)
     for file in imports:
@@ -118,12 +129,44 @@ def fit(
     held_out = split.validation if validation_data is None else _open(validation_data, chosen, download)
     known = isinstance(data, str) and data in KNOWN
     run = Run(_model(settled, split), settled, {}, describe(split, known), {}, [], split)
-    with Keeper(folder, settled.as_dict(), source.fingerprint, every=checkpoint_seconds, resume=goes_on) as keeper:
+    fingerprint = source.fingerprint if validation_data is None else _joined(source, held_out)
+    identity = {**settled.as_dict(), **({"imports": sorted(map(file_digest, imports))} if imports else {})}
+    with Keeper(folder, identity, fingerprint, every=checkpoint_seconds, resume=goes_on) as keeper:
         watch = Watch(progress, time_budget)
-        _train(run, held_out, _weights(init, run), keeper, watch, recipe or ("vae" if config is None else "config"))
+        name = recipe or ("vae" if config is None else "config")
+        idle = _train(run, held_out, _weights(init, run), keeper, watch, name)
         if folder is not None:
-            run.save(folder, force=True)
+            _leave(run, folder, imports, idle)
     return run
+
+
+def _joined(*sources: Data) -> str:
+    """One fingerprint for several sets of rows."""
+    return hashlib.sha256(" ".join(data.fingerprint for data in sources).encode()).hexdigest()
+
+
+def _leave(run: Run, folder: Path, imports: Sequence[str | Path], idle: bool) -> None:
+    """Write a run, unless there was nothing to do and it is there; what the disk refuses is said in the summary."""
+    if idle and (there := _same(run, folder, imports)):
+        reason = FINISHED + there.summary["stopped"]
+        run.path, run.summary = folder, {**run.summary, **there.summary, "stopped": reason}
+        return
+    try:
+        run.save(folder, force=True)
+    except DiskError as error:
+        run.summary["not_saved"] = str(error)
+
+
+def _same(run: Run, folder: Path, imports: Sequence[str | Path]) -> Run | None:
+    """The run in a folder, if it is this one."""
+    try:
+        there = open_run(folder, imports=imports)
+    except (RunError, OSError, ValueError):
+        return None
+    weights, found = run.model.state_dict(), there.model.state_dict()
+    same = weights.keys() == found.keys() and all(torch.equal(found[name], weights[name].cpu()) for name in weights)
+    same = same and (there.config, there.history) == (run.config, run.history)
+    return there if same and "not_saved" not in there.summary else None
 
 
 def _open(data: Any, config: Config, download: bool) -> Data:
@@ -161,8 +204,8 @@ def _weights(init: Run | str | Path | None, run: Run) -> Mapping[str, torch.Tens
 
 def _train(
     run: Run, held_out: Data, weights: Mapping[str, torch.Tensor] | None, keeper: Keeper, watch: Watch, recipe: str
-) -> None:
-    """Everything between an assembled model and a trained run."""
+) -> bool:
+    """Everything between an assembled model and a trained run; whether it was finished before."""
     config, data = run.config, run.rows(part="train")
     weight = next(run.model.parameters())
     objective: Objective = build("objective", config.objective, {})
@@ -181,10 +224,12 @@ def _train(
         outside = run.resident(run.rows(held_out)) if held_out.rows else None
         loop = Loop(run.model, objective, rows, config.train, seed=config.seed, held_out=outside)
         resumed = keeper.resume(loop)
+        idle = resumed is not None and loop.done
         run.summary = {"recipe": recipe, **_follow(loop, keeper, audit.line(run.loss), watch)}
         if resumed is not None:
             run.summary["resumed"] = resumed.step
     run.history = keeper.history
+    return idle
 
 
 def _follow(loop: Loop, keeper: Keeper, line: str, watch: Watch) -> Mapping[str, Any]:
@@ -206,9 +251,10 @@ def _follow(loop: Loop, keeper: Keeper, line: str, watch: Watch) -> Mapping[str,
     facts = {
         "epochs": len(keeper.history), "seconds": round(seconds, 3),
         "rows_per_second": round(len(loop.rows) * epochs / seconds) if epochs else 0,
-        "best": _best(keeper.history, loop.objective.reports), "stopped": asked or _why(loop),
+        "best": _best(keeper.history, loop.objective.reports), "stopped": _why(loop) if loop.done else asked,
     }  # fmt: skip
-    return facts if keeper.failed is None else {**facts, "not_saved": keeper.failed}
+    said = {"notes": bar.said} if bar.said else {}
+    return {**facts, **said, **({} if keeper.failed is None else {"not_saved": keeper.failed})}
 
 
 def _why(loop: Loop) -> str:

@@ -14,8 +14,8 @@ from typer.testing import Result
 from lowerbound.__about__ import __version__
 
 VERBS = [
-    "fit", "evaluate", "score", "reconstruct", "sample", "encode", "decode", "recipes", "parts", "check", "selftest",
-    "data",
+    "fit", "evaluate", "score", "anomaly", "generation", "reconstruct", "sample", "encode", "decode",
+    "compare", "similar", "estimate", "gap", "recipes", "parts", "check", "selftest", "data",
 ]  # fmt: skip
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "rich")
 ALL_HELP = f"""

@@ -64,10 +64,10 @@ def test_score_writes_a_table(answer: Ask, run: str, tmp_path: Path) -> None:
     found = answer("score", run, "--samples", 8, "--seed", 3, "--out", out)
     with out.open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["log_likelihood", "se", "ess", "p_value"]
+    assert list(rows[0]) == ["log_likelihood", "se", "ess", "pareto_k", "samples", "p_value"]
     assert len(rows) == found["rows"] == 180
     assert math.isclose(found["log_likelihood"]["mean"], np.mean([float(row["log_likelihood"]) for row in rows]))
-    assert {row["p_value"] for row in rows} == {""}
+    assert all(0 < float(row["p_value"]) <= 1 for row in rows)
 
 
 def test_codes_go_out_and_come_back(cli: Invoke, answer: Ask, run: str, tmp_path: Path) -> None:

@@ -62,8 +62,9 @@ def test_the_bound_stays_below(run: lb.Run) -> None:
 
 def test_evaluation_has_the_keys_of_the_contract(run: lb.Run, autoencoder: lb.Run) -> None:
     expected = {
-        "unit", "rows", "elbo", "cross_entropy_bound", "log_likelihood", "kl", "active_units", "mutual_information",
-        "reconstruction", "loss", "baselines", "verdict",
+        "unit", "quantity", "rows", "elbo", "cross_entropy_bound", "log_likelihood", "bits_per_dimension", "kl",
+        "active_units", "mutual_information", "aggregated_posterior", "reconstruction", "loss", "baselines", "probes",
+        "doctor", "verdict",
     }  # fmt: skip
     for some in (run, autoencoder):
         assert set(evaluate(some, samples=2).as_dict()) == expected

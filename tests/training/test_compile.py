@@ -22,7 +22,7 @@ def loop(net: dict[str, Any], **settings: Any) -> Loop:
     spec |= {kind: {"name": name} for kind, name in (("posterior", "gaussian"), ("prior", "standard"))}
     model = assemble(spec | {"likelihood": {"name": "bernoulli"}})
     rows = Rows(np.random.default_rng(0).random((70, 1, 8, 8), np.float32), binarize="sample")
-    return Loop(model, elbo(), rows, TrainConfig(**{"batch": 32, "epochs": 2} | settings), seed=0)
+    return Loop(model, elbo(), rows, TrainConfig(**{"batch": 32, "epochs": 2, "compile": "auto"} | settings), seed=0)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lowerbound.cli.verbs import INTERRUPTED, Answer, Force, Imports, tell, verb
+from lowerbound.cli.verbs import DISK, INTERRUPTED, Answer, Force, Imports, tell, verb
 from lowerbound.config import PARTS, SETTINGS, Config, check_parts, full_path, override, parse_value, read_toml
-from lowerbound.errors import BadOption, ConfigError
+from lowerbound.errors import BadOption, ConfigError, DiskError
 from lowerbound.recipes import resolve
 
 ENDED = {"interrupted": INTERRUPTED, "terminated": 143}
@@ -52,6 +52,15 @@ def fit(
     ] = [],  # noqa: B006  # read only
     imports: Imports = [],  # noqa: B006
     force: Force = False,
+    resume: Annotated[
+        str, typer.Option(metavar="auto|never", help="Go on from the last checkpoint in RUN, if there is one.")
+    ] = "never",
+    time_budget: Annotated[
+        float | None, typer.Option(metavar="S", help="Seconds after which training stops and is kept.", min=0)
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Start from the weights of another run of the same make.")
+    ] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch a known set that is not here.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     **named: Any,
@@ -59,22 +68,28 @@ def fit(
     """Train a model and write a run folder.
 
     A setting is taken from the recipe, then --config, then --set, then the options named after settings; the defaults
-    shown are those of the recipe vae. The folder holds the model, its configuration and history, and figures. Ctrl-C
-    ends the training and keeps the model as it is.
+    shown are those of the recipe vae. The folder holds the model, its configuration and history, figures, and a page
+    that tells of it (report.html). Ctrl-C
+    ends the training and keeps the model as it is; --resume auto goes on from there, to the same bits.
     """
     chosen = settle(recipe, config, changes, named, foreign=bool(imports))
     folder = out or Path("runs") / f"{Path(data).resolve().stem}-{recipe}"
-    from lowerbound import report
+    from lowerbound import page
+    from lowerbound.train import FINISHED
     from lowerbound.train import fit as train
 
     run = train(
         data, recipe=recipe, config=chosen, out=folder, imports=imports, force=force, progress=not quiet,
-        download=download,
+        download=download, resume=resume, time_budget=time_budget, init=init,  # type: ignore[arg-type]  # checked there
     )  # fmt: skip
-    code = ENDED.get(run.summary["stopped"], 0)
-    for note in [] if code else report.draw(run, folder / "figures"):
+    facts = {"run": str(folder), "resumed": None, "notes": [], "not_saved": None, **run.summary}
+    code = ENDED.get(facts["stopped"], 0)
+    if facts["not_saved"]:
+        tell(f"error {DiskError.id}: {facts['not_saved']}")
+        code = DISK
+    untouched = facts["stopped"].startswith(FINISHED) and (folder / "figures").is_dir()
+    for note in [] if code or untouched else page.leave(run, folder):
         tell(note)
-    facts = {"run": str(folder), **run.summary}
     return Answer(facts, _text(data, facts), code)
 
 

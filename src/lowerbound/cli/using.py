@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lowerbound.cli.verbs import Answer, Force, Imports, Out, Rows, RunFolder, Samples, Seed, verb
+from lowerbound.cli.verbs import Answer, Force, Imports, Out, Rows, RunFolder, Samples, Seed, counting, verb
 
 if TYPE_CHECKING:
     from lowerbound.run import Run
@@ -15,43 +15,104 @@ COMPARED = 16  # images side by side in a picture of reconstructions
 
 def attach(app: typer.Typer) -> None:
     """Add the verbs."""
-    for function in (evaluate, score, reconstruct, sample, encode, decode):
+    for function in (evaluate, score, anomaly, generation, reconstruct, sample, encode, decode):
         verb(app)(function)
 
 
 def evaluate(
-    run: RunFolder, data: Rows = None, *, samples: Samples = 1000, seed: Seed = 0, imports: Imports = []  # noqa: B006
+    run: RunFolder, data: Rows = None, *, samples: Samples = 1000, seed: Seed = 0, imports: Imports = [],  # noqa: B006
+    baselines: Annotated[
+        str, typer.Option(metavar="fast|all", help="all: train an autoencoder and a denoising one as well.")
+    ] = "fast",
+    report: Annotated[bool, typer.Option("--report", help="Write RUN/report.html anew.")] = False,
 ) -> Answer:  # fmt: skip
     """Say what a run is worth on rows that it was not trained on.
 
-    ELBO and log p(x) in nats with error bars, KL per dimension, active units, baselines on the same rows, a verdict.
+    ELBO and log p(x) in nats with error bars, KL per dimension, active units, baselines on the same rows, labels told
+    from the codes, what is wrong with the latent space and how to change it, a verdict.
     """
     from lowerbound.tasks.evaluate import evaluate as task
 
-    found = task(_open(run, imports), data, samples=samples, seed=seed)
-    return Answer(found.as_dict(), str(found))
+    opened, page = _open(run, imports), None
+    found = task(opened, data, samples=samples, seed=seed, against=baselines)  # type: ignore[arg-type]  # checked there
+    if report:
+        from lowerbound.page import write
+
+        page = str(write(opened, found, run, "test" if data is None else "given"))
+    text = str(found) if page is None else f"{found}\n{page}"
+    return Answer({**found.as_dict(), "report": page}, text)
 
 
 def score(
     run: RunFolder, data: Rows = None, *, out: Out, samples: Samples = 1000, seed: Seed = 0, force: Force = False,
+    tolerance: Annotated[
+        float | None, typer.Option(metavar="NATS", help="Double a row's draws until its error is at most this.")
+    ] = None,
+    most: Annotated[int, typer.Option(metavar="K", help="Draws a row that a tolerance may ask for.", min=1)] = 100_000,
     imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
     """Estimate log p(x) of each row.
 
-    By importance sampling, in nats, with standard error and effective sample size.
+    By importance sampling, in nats, with standard error, effective sample size, and Pareto k: above 0.7 the error is
+    larger than it says. The p-value is the share of the run's held-out rows that are as unlikely.
     """
     import numpy as np
 
+    from lowerbound.tasks.anomaly import p_values
     from lowerbound.tasks.score import score as task
 
     _claim(out, force)
-    found = task(_open(run, imports), data, samples=samples, seed=seed)
-    columns = {"log_likelihood": found.log_likelihood, "se": found.se, "ess": found.ess}
-    columns["p_value"] = np.full(len(found.ess), np.nan)  # needs held-out scores to compare with
+    opened, options = _open(run, imports), {"samples": samples, "seed": seed, "tolerance": tolerance, "most": most}
+    found = task(opened, data, **options, progress=counting("{} of {} rows"))  # type: ignore[arg-type]  # of their names
+    columns = {
+        "log_likelihood": found.log_likelihood, "se": found.se, "ess": found.ess, "pareto_k": found.pareto_k,
+        "samples": found.samples_per_row,
+    }  # fmt: skip
+    columns["p_value"] = p_values(opened, found.log_likelihood, data is not None, **options)
     answer = _write(np.stack(list(columns.values()), 1), out, force, tuple(columns))
     ess = float(np.median(found.ess))
     mean = {"mean": found.mean, "se": found.mean_se, "samples": found.samples, "ess_median": ess}
-    return Answer({**answer.facts, "log_likelihood": mean}, f"{found}\n{answer.text}")
+    facts = {**answer.facts, "log_likelihood": mean, "unsettled": found.unsettled.tolist(), "warnings": found.warnings}
+    return Answer(facts, "\n".join([str(found), *(f"- {line}" for line in found.warnings), answer.text]))
+
+
+def anomaly(
+    run: RunFolder, data: Rows = None, *, out: Out, samples: Samples = 1000, seed: Seed = 0, force: Force = False,
+    background: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run that knows what is common [default: independent cells]")
+    ] = None,
+    imports: Imports = [],  # noqa: B006
+) -> Answer:  # fmt: skip
+    """Say how strange rows are.
+
+    By -log p(x), by typicality, which finds rows that are too likely as well, by the ratio to a background, and beside
+    them by squared length, probabilistic PCA and neighbours; p-values against held-out rows of the run; what each
+    column adds.
+    """
+    from lowerbound.tasks.anomaly import anomaly as task
+
+    _claim(out, force)
+    against = None if background is None else _open(background, imports)
+    found = task(_open(run, imports), data, samples=samples, background=against, seed=seed)
+    names, values = found.table()
+    answer = _write(values, out, force, names)
+    return Answer({**answer.facts, **found.as_dict()}, f"{found}\n{answer.text}")
+
+
+def generation(
+    run: RunFolder, data: Rows = None, *,
+    rows: Annotated[int, typer.Option("-n", metavar="N", help="Rows of each kind, at most.")] = 1000,
+    kind: Annotated[str, typer.Option(metavar="draw|mean", help="Draws from p(x|z), or its means.")] = "draw",
+    seed: Seed = 0, imports: Imports = [],  # noqa: B006
+) -> Answer:  # fmt: skip
+    """Compare samples with rows that the run was not trained on.
+
+    Each measure beside what perfect samples score, and such that know each cell alone.
+    """
+    from lowerbound.tasks.generation import generation as task
+
+    found = task(_open(run, imports), data, rows=rows, kind=kind, seed=seed)  # type: ignore[arg-type]  # checked there
+    return Answer(found.as_dict(), str(found))
 
 
 def reconstruct(

@@ -137,6 +137,17 @@ def tell(message: str) -> None:
     typer.echo(plain(message), err=True)
 
 
+def counting(words: str) -> Callable[[int, int], None]:
+    """A function of what is done and what there is to do that writes both over one line of a terminal's stderr."""
+    terminal = sys.stderr.isatty()
+
+    def show(done: int, of: int) -> None:
+        if terminal:
+            typer.echo(f"\r{words.format(done, of)}" + "\n" * (done == of), nl=False, err=True)
+
+    return show
+
+
 def plain(text: str) -> str:
     r"""Text without terminal codes and control characters, whatever the names in it hold.
 

@@ -11,6 +11,7 @@ import numpy as np
 from lowerbound.data.arrays import make
 from lowerbound.data.download import Progress
 from lowerbound.data.formats import read
+from lowerbound.data.iterables import comes_in_rows, gather
 from lowerbound.data.known import KNOWN, open_known
 from lowerbound.data.source import Array, Data
 from lowerbound.errors import BadOption, DataFormat, DataNotFound, DataShape, MissingExtra
@@ -31,11 +32,13 @@ def load(
 
     Args:
         source: one of `known_names`; the path of a file or a folder of pictures; an array (N, D), (N, H, W),
-            (N, C, H, W) or (N, H, W, C); a pandas or polars frame of numbers; a torch tensor; rows as lists; `Data`.
+            (N, C, H, W) or (N, H, W, C); a pandas or polars frame of numbers; a torch tensor; rows as lists; `Data`;
+            a torch ``Dataset``, the data set of a ``DataLoader`` (its batches and their order are not used), or
+            anything that yields rows or pairs of a row and its label: slower, since it is read row by row, into memory.
         missing: ``nan``: NaN, empty and null cells are missing; ``error``: they are refused.
         key: which array of an npz or mat file.
         header: whether a csv begins with names; None: if no cell of its first line is a number.
-        labels: (N,) labels, or the name of the column of a csv file or frame that holds them.
+        labels: (N,) labels, or the name of the column of a csv file or frame that holds them; not those of pairs.
         mask: bool array of the shape of the values, True = observed.
         download: whether a known set that is not on this machine may be fetched.
         progress: called while downloading with the bytes so far and in all.
@@ -104,6 +107,9 @@ def _from_memory(source: Any, *, labels: Any, **options: Any) -> Data:
         return _from_frame(source, labels=labels, **options)
     if isinstance(labels, str):
         raise BadOption("labels cannot be the name of a column here", found=repr(labels), expected="one per row")
+    if comes_in_rows(source):
+        x, found = gather(source, _array)
+        return make(x, name=type(source).__name__, labels=found if labels is None else labels, **options)
     return make(_array(source, "array"), name="array", labels=labels, **options)
 
 
@@ -113,13 +119,13 @@ def _array(source: Any, name: str) -> Array:
         raise DataFormat("masked arrays are not read", where=name, mend="Pass x.data and mask=~x.mask.")
     if hasattr(source, "detach"):
         source = _from_tensor(source, name)
-    if not (hasattr(source, "__array__") or isinstance(source, list | tuple)):
+    if not (isinstance(source, list | tuple) or hasattr(source, "__array__") or hasattr(source, "__array_interface__")):
         mend = "Pass source.toarray()." if hasattr(source, "toarray") else ""
         raise DataFormat(
             "values of this type are not read",
             where=name,
             found=type(source).__name__,
-            expected="an array, a frame, a tensor or rows as lists",
+            expected="an array, a frame, a tensor, a data set or rows",
             mend=mend,
         )
     try:

@@ -6,10 +6,13 @@ same arrays always give the same picture; :func:`save` writes it as the same byt
 
 from lowerbound.figures.canvas import png, save
 from lowerbound.figures.charts import comparison_bars, heat_map, kl_bars, table_histograms, training_curves
+from lowerbound.figures.comparison import Map, comparison
 from lowerbound.figures.images import image_grid, manifold, reconstructions, traversal
 from lowerbound.figures.maps import latent_map
 
 __all__ = [
+    "Map",
+    "comparison",
     "comparison_bars",
     "heat_map",
     "image_grid",

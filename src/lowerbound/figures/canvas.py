@@ -101,9 +101,15 @@ def finish(figure: Figure) -> Figure:
         if isinstance(text, Text):
             text.set_fontfamily(FAMILY)
             text.set_parse_math(False)
+            text.set_text(printable(text.get_text()))
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
+
+
+def printable(text: str) -> str:
+    """The text with a mark in place of control characters, which no font has."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
 def text_size(text: str, points: float = TEXT) -> tuple[int, int]:
@@ -115,7 +121,8 @@ def text_size(text: str, points: float = TEXT) -> tuple[int, int]:
     if not text:
         return 0, 0
     font = FontProperties(family=FAMILY, size=points)
-    lines = [TextToPath().get_text_width_height_descent(line, font, ismath=False) for line in text.split("\n")]
+    written = printable(text).split("\n")
+    lines = [TextToPath().get_text_width_height_descent(line, font, ismath=False) for line in written]
     width, height = max(line[0] for line in lines), 1.35 * points * len(lines)
     return int(np.ceil(width * DPI / 72)), int(np.ceil(height * DPI / 72))
 

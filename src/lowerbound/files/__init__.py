@@ -4,6 +4,7 @@ from lowerbound.files.checking import MANIFEST, manifest, read_verified, verify
 from lowerbound.files.lock import LOCK, Lock
 from lowerbound.files.system import Disk, free_space
 from lowerbound.files.writing import (
+    TEMPORARY,
     Sink,
     inside,
     make_folder,
@@ -11,6 +12,7 @@ from lowerbound.files.writing import (
     remove_folder,
     set_aside,
     write_folder,
+    write_together,
     write_whole,
 )
 
@@ -20,6 +22,7 @@ __all__ = [
     "Disk",
     "Lock",
     "Sink",
+    "TEMPORARY",
     "free_space",
     "inside",
     "make_folder",
@@ -30,5 +33,6 @@ __all__ = [
     "set_aside",
     "verify",
     "write_folder",
+    "write_together",
     "write_whole",
 ]

@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,26 @@ def write_whole(path: str | Path, content: Content) -> None:
             system.sync_folder(path.parent)
 
 
+def write_together(folder: str | Path, contents: Mapping[str, Content]) -> None:
+    """Write files of one folder that get their names, in the order given, only once all of them are on the disk.
+
+    Args:
+        folder: must exist.
+        contents: file name to content, as for ``write_whole``.
+
+    Raises:
+        DiskError: one cannot be written; what was there is untouched, unless it was a name that could not be given.
+    """
+    folder = Path(folder)
+    with system.refused(folder), ExitStack() as stack:
+        names = {stack.enter_context(_temporary_name(folder / name)): folder / name for name in contents}
+        for temporary, path in names.items():
+            _write(temporary, contents[path.name])
+        for temporary, path in names.items():
+            system.disk.rename(temporary, path)
+        system.sync_folder(folder)
+
+
 def write_folder(parent: str | Path, name: str, contents: Mapping[str, Content]) -> Path:
     """Write a folder of files that appears under its name only when all of them are complete and on the disk.
 
@@ -95,14 +115,19 @@ def write_folder(parent: str | Path, name: str, contents: Mapping[str, Content])
 
 
 def make_folder(path: str | Path) -> None:
-    """Make a folder and those above it, on the disk when this returns."""
+    """Make a folder and those above it, on the disk when this returns.
+
+    Raises:
+        DiskError: it cannot be made.
+    """
     path = Path(path)
     if path.is_dir():
         return
     make_folder(path.parent)
-    with suppress(FileExistsError):
-        system.disk.mkdir(path)
-    system.sync_folder(path.parent)
+    with system.refused(path):
+        with suppress(FileExistsError):
+            system.disk.mkdir(path)
+        system.sync_folder(path.parent)
 
 
 def inside(path: str | Path) -> Path:

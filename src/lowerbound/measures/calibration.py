@@ -59,7 +59,8 @@ def two_sided(held_out: Array, scores: Array) -> Array:
     >>> two_sided(np.arange(9.0), np.array([-1.0, 4.0, 9.0]))
     array([0.2, 1. , 0.2])
     """
-    return np.minimum(1.0, 2 * np.minimum(conformal(held_out, scores), conformal(-held_out, -scores)))
+    ends = conformal(held_out, scores), conformal(-held_out, -scores)
+    return np.asarray(np.minimum(1.0, 2 * np.minimum(*ends)))
 
 
 def typicality(held_out: Array, log_p: Array) -> Array:

@@ -6,7 +6,7 @@ Samples must stand on the grid of the data (``snap``): a classifier tells 0.4999
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ FOLDS = 5
 COMPONENTS = 20
 GROUPS = 10  # of rows that a jackknife leaves out in turn
 
-CLASSIFIERS: Mapping[str, Callable[[int], Any]] = {
+CLASSIFIERS: dict[str, Callable[[int], Any]] = {
     "forest": lambda seed: RandomForestClassifier(100, random_state=seed),
     "mlp": lambda seed: make_pipeline(StandardScaler(), MLPClassifier((100,), max_iter=200, random_state=seed)),
 }

@@ -1,6 +1,5 @@
 """What an evaluation comes to, in words."""
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +9,14 @@ from lowerbound.tasks.score import standard_error
 
 SAME = 1e-4  # relative difference that float32 arithmetic alone may make
 WORSE = 0.01  # a posterior mean shrinks towards the prior's, so that even exact probabilistic PCA loses a little to PCA
+CHANGE = "; to change it: "
+NAMES = {
+    "ppca": "probabilistic PCA of the same latent size",
+    "gaussian": "a Gaussian with a full covariance",
+    "independent": "independent cells",
+}  # fmt: skip
+
+SHORT = {"ppca": "probabilistic PCA", "gaussian": "full Gaussian", "independent": "independent cells"}
 
 Array = npt.NDArray[Any]
 
@@ -22,11 +29,10 @@ def verdict(facts: Mapping[str, Any], log_p: Array | None, against: Mapping[str,
         log_p: log p(x) per row in nats, or None.
         against: baselines; those that can be compared have ``per_row``.
     """
-    return [*_against(log_p, against), *_reconstruction(facts, against), *_collapse(facts), *_trust(facts)]
+    return [*_against(log_p, against), *_reconstruction(facts, against), *_diagnosis(facts), *_trust(facts)]
 
 
 def _against(log_p: Array | None, against: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    names = {"ppca": "probabilistic PCA", "independent": "independent cells"}
     for name, found in against.items():
         if log_p is None or "per_row" not in found:
             continue
@@ -34,7 +40,7 @@ def _against(log_p: Array | None, against: Mapping[str, Mapping[str, Any]]) -> I
         mean, se = float(gain.mean()), standard_error(gain)
         least = max(2 * se, SAME * abs(float(log_p.mean())))
         word = "beats" if mean > least else "does not beat" if mean < -least else "is not told apart from"
-        yield f"log p(x) {word} {names[name]} of the same latent size: {mean:+.2f} ± {se:.2f} nats per row"
+        yield f"log p(x) {word} {NAMES[name]}: {mean:+.2f} ± {se:.2f} nats per row"
 
 
 def _reconstruction(facts: Mapping[str, Any], against: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -44,17 +50,8 @@ def _reconstruction(facts: Mapping[str, Any], against: Mapping[str, Mapping[str,
         yield f"reconstructs worse than PCA of the same latent size: mean squared error {mse:.4g} against {theirs:.4g}"
 
 
-def _collapse(facts: Mapping[str, Any]) -> Iterator[str]:
-    if facts["kl"] is None:
-        return
-    latent, active = len(facts["kl"]["per_dimension"]), facts["active_units"]
-    if active == 0:
-        yield f"collapsed: none of {latent} latent dimensions is used; lower beta, or warm it up from 0"
-    elif active < latent:
-        yield f"{latent - active} of {latent} latent dimensions are idle (variance of the posterior mean below 0.01)"
-    most, found = math.log(facts["rows"]), facts["mutual_information"]
-    if facts["kl"]["total"] > most and found > 0.95 * most:
-        yield f"the code tells nearly every row apart: mutual information {found:.2f} of at most {most:.2f} nats"
+def _diagnosis(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"{found['what']}{CHANGE}{found['change']}" for found in facts["doctor"]["findings"])
 
 
 def _trust(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -72,20 +69,39 @@ def lines(facts: Mapping[str, Any]) -> Iterator[str]:
             yield _line(label, facts[name])
     found = facts["log_likelihood"]
     if found is not None:
-        yield _line("log p(x)", found) + f"   K = {found['samples']}, ESS {found['ess_median']:.0f}"
+        about = f"   K = {found['samples']}, ESS {found['ess_median']:.0f}, of a {facts['quantity']}"
+        yield _line("log p(x)", found) + about
+    if facts["bits_per_dimension"] is not None:
+        bits = facts["bits_per_dimension"]
+        yield f"{'bits per dimension':<42}{bits['mean']:10.4f} ± {bits['se']:.4f}"
     for name, baseline in facts["baselines"].items():
         if "log_likelihood" in baseline:
-            yield _line(
-                {"ppca": "probabilistic PCA, exact"}.get(name, f"{name} cells, exact"), baseline["log_likelihood"]
-            )
-    if facts["kl"] is not None:
-        active = f"{facts['active_units']} of {len(facts['kl']['per_dimension'])} units active"
-        yield f"{'KL':<42}{facts['kl']['total']:10.2f}   {active}"
-    others = "".join(
-        f", {name} {baseline['mse']:.4g}" for name, baseline in facts["baselines"].items() if "mse" in baseline
-    )
+            yield _line(f"{SHORT[name]}, exact", baseline["log_likelihood"])
+    yield from _codes(facts)
+    others = "".join(f", {name} {row['mse']:.4g}" for name, row in facts["baselines"].items() if "mse" in row)
     yield f"{'mean squared error of reconstruction':<42}{facts['reconstruction']['mse']:10.4g}{others}"
+    yield from _probes(facts["probes"] or {})
     yield from (f"- {sentence}" for sentence in facts["verdict"])
+
+
+def _codes(facts: Mapping[str, Any]) -> Iterator[str]:
+    if facts["kl"] is None:
+        return
+    active = f"{facts['active_units']} of {len(facts['kl']['per_dimension'])} units active"
+    information = f"mutual information {facts['mutual_information']:.2f} of at most ln {facts['rows']} = "
+    information += f"{facts['doctor']['most_information']:.2f}"
+    yield f"{'KL':<42}{facts['kl']['total']:10.2f}   {active}, {information}"
+
+
+def _probes(found: Mapping[str, Any]) -> Iterator[str]:
+    for setting, row in found.items():
+        if row is not None:
+            told = ", ".join(
+                f"{name} {row[name]['linear']['mean']:.3f} / {row[name]['knn']['mean']:.3f}"
+                for name in ("codes", "ppca", "raw") if name in row
+            )  # fmt: skip
+            name = f"labels, linear / 5 neighbours, {setting.replace('_', ' ')}"
+            yield f"{name}: {told}, chance {row['chance']:.3f}"
 
 
 def _line(label: str, found: Mapping[str, float]) -> str:

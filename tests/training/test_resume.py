@@ -1,0 +1,88 @@
+"""Whatever is trained and however: stopped after any step and gone on with from the disk, it comes to the same bits."""
+
+import hashlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lowerbound import files
+from lowerbound.batches import Rows
+from lowerbound.checkpoints import Store
+from lowerbound.config import TrainConfig
+from lowerbound.keeper import CHECKPOINTS, Keeper
+from lowerbound.loop import Loop, initialise
+from lowerbound.model import assemble
+from lowerbound.objectives import elbo, reconstruction
+
+ROWS = 13
+X = np.random.default_rng(0).random((ROWS, 4), np.float32)
+GAUSSIAN, POINT = {"posterior": "gaussian"}, {"posterior": "point", "likelihood": "gaussian"}
+MODELS = {
+    "vae": GAUSSIAN | {"likelihood": "bernoulli"},
+    "sigma-vae": GAUSSIAN | {"likelihood": {"name": "gaussian", "scale": "optimal"}},
+    "learned": GAUSSIAN | {"likelihood": {"name": "gaussian", "scale": "learned"}},
+    "ae": POINT,
+    "dae": POINT | {"corruption": "dropout"},
+}
+ANNEALED = {"start": 0.0, "end": 2.0, "over": 0.5}
+
+plans = st.fixed_dictionaries({
+    "batch": st.sampled_from([4, 6, ROWS]), "accumulate": st.sampled_from([1, 2]),
+    "precision": st.sampled_from(["fp32", "bf16"]), "average": st.sampled_from([0.0, 0.9]),
+    "schedule": st.sampled_from(["constant", "cosine"]), "optimizer": st.sampled_from(["adam", "adagrad", "sgd"]),
+    "clip": st.sampled_from([0.0, 0.1]), "patience": st.sampled_from([0, 1]),
+})  # fmt: skip
+
+
+class Quick(files.Disk):
+    """A disk that nobody waits for."""
+
+    def fsync(self, handle: int) -> None:
+        pass
+
+
+def loop(kind: str, plan: dict[str, Any], seed: int) -> Loop:
+    net = {"name": "mlp", "widths": [3]}
+    spec = {"shape": [4], "latent": 2, "encoder": net, "decoder": net, "prior": "standard", **MODELS[kind]}
+    model = assemble({key: {"name": part} if isinstance(part, str) else part for key, part in spec.items()}, seed=seed)
+    plan = plan | {"accumulate": 1 if model.couples_rows else plan["accumulate"], "epochs": 2, "rate": 0.01}
+    rows = Rows(X, binarize="sample" if kind == "vae" else "none", seed=seed)
+    train = TrainConfig(compile="off", **plan)
+    initialise(model, rows, train, seed)
+    objective = reconstruction() if "point" in str(spec["posterior"]) else elbo(beta=ANNEALED)
+    return Loop(model, objective, rows, train, seed=seed, held_out=Rows(X[:5], seed=seed))
+
+
+def trained(folder: Path, training: Loop, steps: int) -> tuple[str, list[dict[str, Any]]]:
+    """Go on to a step, from the disk if something is there, and leave all there: its digest, and the history."""
+    with Keeper(folder, {}, "", every=1e9, resume=True) as keeper:
+        keeper.resume(training)
+        while not training.done and training.step < steps:
+            epoch = training.advance(1)
+            if epoch is not None:
+                keeper.add(epoch, training)
+        keeper.save(training)
+        found = Store(folder / CHECKPOINTS).latest()
+    assert found
+    digest = hashlib.sha256(repr(found.state["loop"] | {"clock": 0}).encode())
+    for group, table in sorted(found.tensors.items()):
+        for name, tensor in sorted(table.items()):
+            digest.update(f"{group}.{name}".encode() + tensor.numpy().tobytes())
+    return digest.hexdigest(), [line | {"seconds": 0} for line in found.state["history"]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(kind=st.sampled_from(sorted(MODELS)), plan=plans, seed=st.integers(0, 3), part=st.floats(0, 1))
+def test_a_run_stopped_anywhere_comes_to_the_same_bits(kind: str, plan: dict[str, Any], seed: int, part: float) -> None:
+    steps = 2 * -(-ROWS // plan["batch"])
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files.system, "disk", Quick())
+        whole, cut = Path(name, "whole"), Path(name, "cut")
+        unbroken = trained(whole, loop(kind, plan, seed), steps)
+        trained(cut, loop(kind, plan, seed), int(part * steps))
+        assert trained(cut, loop(kind, plan, seed), steps) == unbroken
