@@ -1,9 +1,9 @@
-"""HTML and SVG from values: every text is escaped, unless it is markup that was made here."""
+"""Values as HTML, SVG and JSON: every text is escaped, unless it is markup that was made here."""
 
 import html
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 VOID = {"meta", "img", "br"}
@@ -56,6 +56,19 @@ def table(
         for i, (name, *cells) in enumerate(rows)
     ]
     return tag("div", tag("table", top, tag("tbody", *lines), class_=kind), class_="wide")
+
+
+def finite(value: Any) -> Any:
+    """Plain values that JSON can hold: null for what is no finite number.
+
+    >>> finite({"se": float("nan"), "kl": (1.0, 2)})
+    {'se': None, 'kl': [1.0, 2]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def number(value: float | None, digits: int = 2) -> str:

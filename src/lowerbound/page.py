@@ -12,15 +12,14 @@ from lowerbound import audit
 from lowerbound.__about__ import __version__
 from lowerbound.errors import LowerboundError
 from lowerbound.files import write_whole
-from lowerbound.markup import Markup, dots, join, number, stack, table, tag
+from lowerbound.markup import Markup, dots, finite, join, number, stack, table, tag
 from lowerbound.report import heading, held_out, keep, pictures
 from lowerbound.run import Run, environment
-from lowerbound.tasks.doctor import FULL
 from lowerbound.tasks.evaluate import Evaluation, evaluate
 from lowerbound.tasks.verdict import CHANGE
 
 FILE = "report.html"
-QUICK = 128  # samples of log p(x) in the page that `fit` leaves
+QUICK = 64  # samples of log p(x) in the page that `fit` leaves
 CAPTIONS = {
     "training": "What was reported after each epoch, in nats per row.",
     "samples": "What the model makes of draws from its prior.",
@@ -138,7 +137,10 @@ def _sections(run: Run, facts: Mapping[str, Any], drawn: Mapping[str, bytes], pa
 def _head(run: Run, facts: Mapping[str, Any], part: str) -> Markup:
     said = [tag("li", *_sentence(sentence), class_=_tone(sentence)) for sentence in facts["verdict"]]
     said = said or [tag("li", "No finding: nothing to compare with, and nothing wrong.")]
-    on = f"On {facts['rows']} {part} rows" + (", which the model was trained on." if part == "train" else ".")
+    rows, of = facts["rows"], run.facts["split"].get(part, 0)
+    some = f"On the first {rows} of {of} {part} rows; lowerbound evaluate RUN --report judges all"
+    on = some if rows < of else f"On {rows} {part} rows"
+    on += ", which the model was trained on." if part == "train" else "."
     return tag(
         "header", tag("h1", heading(run)), tag("p", audit.line(run.loss), class_="audit"), tag("p", on, class_="note"),
         tag("ul", *said, class_="verdict"),
@@ -241,9 +243,9 @@ def _codes(facts: Mapping[str, Any]) -> Markup | None:
         sigma, times = found["noise"]["sigma"], number(found["noise"]["calibration"] ** 0.5)
         said.append(f"sigma is {sigma:.3g} in units of the scaled data, and residuals are {times} times that.")
     most = math.log(spent["rows"])
-    if spent["information"] > FULL * most:
+    if spent["saturated"]:
         said.append(f"{spent['rows']} rows can be told apart with {most:.2f} nats: what the code says beyond that is "
-                    "counted as correlation here, so evaluate more rows to know.")  # fmt: skip
+                    "counted as correlation here.")  # fmt: skip
     kl = [(f"z{i + 1}", number(value, 4)) for i, value in enumerate(facts["kl"]["per_dimension"])]
     return tag(
         "section",
@@ -303,7 +305,7 @@ def _details(run: Run, facts: Mapping[str, Any]) -> Markup:
         "What the words mean": tag("dl", words, class_="words"),
         "Configuration": tag("pre", run.config.to_toml()),
         "Machine and versions": tag("pre", machine),
-        "All numbers, as JSON": tag("pre", json.dumps(facts, indent=1, ensure_ascii=False, default=str)),
+        "All numbers, as JSON": tag("pre", json.dumps(finite(facts), indent=1, ensure_ascii=False, default=str)),
     }
     folded = (tag("details", tag("summary", name), part) for name, part in parts.items())
     return tag("section", tag("h2", "Details"), *folded)

@@ -23,7 +23,7 @@ Terms = Mapping[str, npt.NDArray[Any]]
 
 SAMPLES = 64
 COMPARED = 16
-ROWS = 2000  # on the map and in the bars: enough to see, and quick
+ROWS = 1000  # on the map and in the bars: enough to see, and quick
 
 
 def draw(run: Run, folder: str | Path) -> list[str]:

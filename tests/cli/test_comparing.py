@@ -37,7 +37,7 @@ def test_similar(cli: Invoke, answer: Ask, run: str, tmp_path: Path) -> None:
 
 def test_evaluate_writes_the_page_anew(answer: Ask, cli: Invoke, run: str) -> None:
     path = Path(run) / "report.html"
-    assert "K = 128" in path.read_text("utf-8"), "fit leaves one"
+    assert "K = 64" in path.read_text("utf-8"), "fit leaves one"
     found = answer("evaluate", run, "--samples", 6, "--report")
     assert found["report"] == str(path) and "K = 6" in path.read_text("utf-8")
     assert answer("evaluate", run, "--samples", 2)["report"] is None

@@ -54,7 +54,8 @@ def test_all_runs_have_the_one_split(found: dict[str, Any], folder: Path) -> Non
 def test_a_recipe_that_would_split_otherwise_has_it_too(tmp_path: Path) -> None:
     lb.compare("digits", ["vae", "aevb-frey"], seeds=1, out=tmp_path, **SMALL)
     first, second = (lb.open(tmp_path / "runs" / name) for name in ("vae-0", "aevb-frey-0"))
-    assert np.array_equal(first.rows().x, second.rows().x)
+    for part in ("train", "validation", "test"):
+        assert np.array_equal(first.rows(part=part).x, second.rows(part=part).x), part
 
 
 def test_table_and_picture_are_written(found: dict[str, Any], folder: Path) -> None:

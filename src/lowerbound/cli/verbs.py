@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import math
 import re
 import sys
 import traceback
@@ -16,6 +15,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from lowerbound.errors import LowerboundError
+from lowerbound.markup import finite
 
 INTERRUPTED = 130
 DISK = 5
@@ -155,19 +155,6 @@ def plain(text: str) -> str:
     'ab'
     """
     return CONTROL.sub("", text)
-
-
-def finite(value: Any) -> Any:
-    """Plain values that JSON can hold: null for what is no finite number.
-
-    >>> finite({"se": float("nan"), "kl": (1.0, 2)})
-    {'se': None, 'kl': [1.0, 2]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(rows: Iterable[Sequence[object]]) -> str:

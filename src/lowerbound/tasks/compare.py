@@ -10,8 +10,10 @@ from typing import Any
 from lowerbound.__about__ import __version__
 from lowerbound.config import dotted, full_path, override
 from lowerbound.data import Data, load
+from lowerbound.data.known import KNOWN
 from lowerbound.errors import BadOption, LowerboundError
 from lowerbound.files import write_whole
+from lowerbound.markup import finite
 from lowerbound.recipes import recipe as recipe_of
 from lowerbound.recipes import resolve
 from lowerbound.run import Run
@@ -119,7 +121,7 @@ class _Bench:
                 return row
         row = self._judged(run, recipe, seed)
         if file is not None:
-            write_whole(file, json.dumps({"asked": asked, "row": row}, default=str) + "\n")
+            write_whole(file, json.dumps({"asked": asked, "row": finite(row)}, default=str) + "\n")
         return row
 
     def _judged(self, run: Run, recipe: str, seed: int) -> Row:
@@ -137,12 +139,8 @@ class _Bench:
 def _split(data: Any, changes: dict[str, Any], seed: int, download: bool) -> Data:
     """The rows with the one split; the settings that made it are taken out of the changes."""
     wanted = override(resolve("vae"), {path: value for path, value in changes.items() if path.startswith("data.")})
-    if isinstance(data, Data):
-        rows = data
-    elif isinstance(data, str) and download:
-        rows = load(data, missing=wanted.data.missing, download=True)
-    else:
-        rows = load(data, missing=wanted.data.missing)
+    named = isinstance(data, str) and data in KNOWN
+    rows = data if isinstance(data, Data) else load(data, missing=wanted.data.missing, download=download and named)
     for path in ("data.split", "data.validation", "data.test"):
         changes.pop(path, None)
     how = None if wanted.data.split == "auto" else wanted.data.split

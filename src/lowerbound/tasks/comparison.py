@@ -13,6 +13,7 @@ import numpy as np
 from lowerbound import figures
 from lowerbound.errors import MissingExtra
 from lowerbound.files import make_folder, write_whole
+from lowerbound.markup import finite
 
 FILES = {"json": "comparison.json", "csv": "comparison.csv", "picture": "comparison.png"}
 
@@ -74,7 +75,7 @@ class Comparison:
         """Write the table (json, csv) and the picture; gives one line for what could not be drawn."""
         folder = Path(folder)
         make_folder(folder)
-        write_whole(folder / FILES["json"], json.dumps(self.facts, indent=1, default=str) + "\n")
+        write_whole(folder / FILES["json"], json.dumps(finite(self.facts), indent=1, default=str) + "\n")
         write_whole(folder / FILES["csv"], self.table)
         try:
             write_whole(folder / FILES["picture"], self.picture())

@@ -20,6 +20,7 @@ from lowerbound.run import Run
 from lowerbound.tasks.baselines import Reference
 
 INFORMATIVE = 0.01  # nats of KL above which a dimension says something
+INFORMATION_ROWS = 4096  # rows that mutual information is taken over
 FEW = 1024  # rows that the aggregated posterior is made of, and that the noise is measured on
 FULL = 0.9  # of ln(rows): the information is then bounded by the rows, not by the model
 LOOSE, TIGHT = 0.5, 2.0  # mean squared residual over sigma^2 outside of which sigma does not fit
@@ -28,7 +29,7 @@ SPLIT = 5.0  # nats by which the bound of training rows may exceed that of valid
 
 Array = npt.NDArray[Any]
 Finding = tuple[str, str]
-"""What was found, with its figures; what to change."""
+"""What was found, with its figures; what to change, if anything."""
 
 
 def aggregated(terms: Mapping[str, Array]) -> dict[str, Any]:
@@ -39,13 +40,14 @@ def aggregated(terms: Mapping[str, Array]) -> dict[str, Any]:
 
     Returns:
         ``information``, ``kl_to_prior`` of the aggregated posterior q(z), the mean of q(z|x) over the rows;
-        ``total_correlation`` of q(z) and ``dimension_kl``, which add up to the latter; ``rows``.
+        ``total_correlation`` of q(z) and ``dimension_kl``, which add up to the latter; ``rows``; ``saturated``: whether
+        the information is at the most that so many rows allow, so that it is too low and the rest too high.
     """
     mean, variance, draw = (terms[name][:FEW] for name in ("mean", "variance", "draw"))
     told, shared = mutual_information(mean, variance, draw), total_correlation(mean, variance, draw)
     gap = float(terms["kl"][:FEW].mean()) - told
     return {"information": told, "kl_to_prior": gap, "total_correlation": shared, "dimension_kl": gap - shared,
-            "rows": len(mean)}  # fmt: skip
+            "rows": len(mean), "saturated": told > FULL * math.log(len(mean))}  # fmt: skip
 
 
 def noise(run: Run, rows: Rows) -> dict[str, float] | None:
@@ -62,6 +64,8 @@ def noise(run: Run, rows: Rows) -> dict[str, float] | None:
     with evaluating(run.model):
         q = run.model.posterior(batch.x, batch.context, batch.mask)
         p = run.model.likelihood(q.mean, batch.context)
+    if not torch.isfinite(p.stddev).all():  # a family with tails too heavy to have one
+        return None
     sigma = (p.stddev / run.model.embedding.scale).double().expand_as(batch.x)
     ratio = ((batch.x - p.mean) / p.stddev).double().square()
     seen = torch.ones_like(ratio, dtype=torch.bool) if batch.mask is None else batch.mask
@@ -92,7 +96,7 @@ def examine(facts: Mapping[str, Any], reference: Reference, rows: Rows) -> dict[
     Returns:
         ``state``: ``autoencoder`` (no prior, so nothing to collapse), ``collapsed``, ``partly collapsed`` or
         ``healthy``; ``informative_dimensions`` (KL above 0.01 nats), ``expected_dimensions`` of the best linear model,
-        ``most_information`` (ln of the rows, nats), ``noise``, and ``findings``: ``what``, ``change``.
+        ``most_information`` (ln of the rows it is taken over, nats), ``noise``, and ``findings``: ``what``, ``change``.
     """
     run = reference.run
     found = noise(run, rows)
@@ -100,14 +104,14 @@ def examine(facts: Mapping[str, Any], reference: Reference, rows: Rows) -> dict[
     figures = {
         "informative_dimensions": None if kl is None else int((np.array(kl["per_dimension"]) > INFORMATIVE).sum()),
         "expected_dimensions": expected_dimensions(reference, facts["loss"]["beta"], found),
-        "most_information": math.log(facts["rows"]),
+        "most_information": math.log(min(facts["rows"], INFORMATION_ROWS)),
         "noise": found,
     }
     state = _state(facts, figures)
     findings = [
         *_collapse(state, facts, figures, run),
         *_noise(facts, found, run),
-        *_prior(facts, figures),
+        *_prior(facts, figures, run),
         *_overfit(run),
     ]
     found_out = [{"what": what, "change": change} for what, change in findings]
@@ -169,15 +173,15 @@ def _noise(facts: Mapping[str, Any], found: Mapping[str, Any] | None, run: Run) 
                "likelihood = gaussian:scale=per_dimension or gaussian:scale=predicted")  # fmt: skip
 
 
-def _prior(facts: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[Finding]:
+def _prior(facts: Mapping[str, Any], figures: Mapping[str, Any], run: Run) -> Iterator[Finding]:
     if facts["kl"] is None:
         return
-    most, told = figures["most_information"], facts["mutual_information"]
+    most, told, far = figures["most_information"], facts["mutual_information"], facts["aggregated_posterior"]
     if facts["kl"]["total"] > most and told > FULL * most:
+        rows = run.facts["split"]["train"]
         yield (f"the code tells nearly every row apart: mutual information {told:.2f} of at most {most:.2f} nats, KL "
-               f"{facts['kl']['total']:.2f}", "evaluate more rows to know how much it really holds")  # fmt: skip
-    elif facts["aggregated_posterior"]["kl_to_prior"] > FAR:
-        far = facts["aggregated_posterior"]
+               f"{facts['kl']['total']:.2f} (ln of {rows} training rows: {math.log(rows):.2f})", "")  # fmt: skip
+    if far["kl_to_prior"] > FAR and not far["saturated"]:
         yield (f"the codes of the data do not fill the prior: {far['kl_to_prior']:.2f} nats between them, "
                f"{far['total_correlation']:.2f} of it correlation of dimensions, so samples from the prior decode from "
                "places without data", "raise beta, or give the prior the shape of the codes")  # fmt: skip

@@ -18,13 +18,12 @@ from lowerbound.objectives import StepContext, elbo, reconstruction
 from lowerbound.randomness import Draw, row_digests, row_noise
 from lowerbound.run import Run
 from lowerbound.tasks.baselines import Reference, Which, baselines, mean_of, mean_squared_error, told
-from lowerbound.tasks.doctor import aggregated, examine
+from lowerbound.tasks.doctor import INFORMATION_ROWS, aggregated, examine
 from lowerbound.tasks.probes import probes
 from lowerbound.tasks.score import DECODED, RELIABLE_ESS, Scores, score
 from lowerbound.tasks.verdict import lines, verdict
 
 BOUND_SAMPLES = 16  # draws of z per row for the ELBO: its noise is then far below the spread over rows
-INFORMATION_ROWS = 4096
 CODES = ("kl", "active_units", "mutual_information", "aggregated_posterior")
 KEYS = (
     "unit", "quantity", "rows", "elbo", "cross_entropy_bound", "log_likelihood", "bits_per_dimension", *CODES,

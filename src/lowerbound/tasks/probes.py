@@ -19,7 +19,7 @@ from lowerbound.randomness import Draw, row_digests, row_noise
 from lowerbound.tasks.baselines import Reference, View, spread
 from lowerbound.tasks.latent import encode
 
-MOST = 4000  # rows that a probe learns from, and that it is judged on
+MOST = 2000  # rows that a probe learns from, and that it is judged on
 NEIGHBOURS = 5
 NOISE = 0.5  # of a cell's standard deviation
 FLIPPED = 0.1  # of zeros and ones

@@ -51,7 +51,8 @@ def _reconstruction(facts: Mapping[str, Any], against: Mapping[str, Mapping[str,
 
 
 def _diagnosis(facts: Mapping[str, Any]) -> Iterator[str]:
-    yield from (f"{found['what']}{CHANGE}{found['change']}" for found in facts["doctor"]["findings"])
+    for found in facts["doctor"]["findings"]:
+        yield found["what"] + (f"{CHANGE}{found['change']}" if found["change"] else "")
 
 
 def _trust(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -88,8 +89,8 @@ def _codes(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["kl"] is None:
         return
     active = f"{facts['active_units']} of {len(facts['kl']['per_dimension'])} units active"
-    information = f"mutual information {facts['mutual_information']:.2f} of at most ln {facts['rows']} = "
-    information += f"{facts['doctor']['most_information']:.2f}"
+    most = facts["doctor"]["most_information"]
+    information = f"mutual information {facts['mutual_information']:.2f} of at most {most:.2f}"
     yield f"{'KL':<42}{facts['kl']['total']:10.2f}   {active}, {information}"
 
 
