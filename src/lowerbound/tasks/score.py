@@ -24,7 +24,7 @@ from lowerbound.randomness import DRAWS_PER_BLOCK, Draw, row_digests, row_noise
 from lowerbound.run import Run
 from lowerbound.tasks.tally import Tally
 
-DECODED = 512  # samples decoded at once: they stay near the cache, and the memory is bounded for any K
+DECODED = 1024  # samples decoded at once: they stay near the cache, and the memory is bounded for any K
 MOST = 100_000  # samples a row that a tolerance may ask for
 RELIABLE_ESS = 10.0
 RELIABLE_K = 0.7  # above it the error of an estimate is not known from its own weights: Vehtari et al. 2024
