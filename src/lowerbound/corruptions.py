@@ -35,6 +35,9 @@ class Gaussian(Corruption, name="gaussian"):
         shape: of a row.
         scale: standard deviation of the noise, in units of the scaled data.
 
+    Raises:
+        BadOption: an option of the wrong type or range.
+
     >>> Gaussian((2,), scale=0.5)(torch.zeros(1, 2), torch.ones(1, 2))
     tensor([[0.5000, 0.5000]])
     """
@@ -60,6 +63,9 @@ class Dropout(Corruption, name="dropout"):
         shape: of a row.
         rate: probability of each cell.
 
+    Raises:
+        BadOption: an option of the wrong type or range.
+
     >>> Dropout((2,), rate=0.5)(torch.ones(1, 2), torch.tensor([[0.4, 0.6]]))
     tensor([[0., 1.]])
     """
@@ -83,6 +89,9 @@ class SaltPepper(Corruption, name="salt_pepper"):
         rate: probability that a cell is changed.
         low: pepper, in units of the scaled data.
         high: salt, in units of the scaled data.
+
+    Raises:
+        BadOption: an option of the wrong type or range.
 
     >>> SaltPepper((3,), rate=0.5)(torch.full((1, 3), 0.3), torch.tensor([[0.1, 0.6, 0.9]]))
     tensor([[0.0000, 0.3000, 1.0000]])

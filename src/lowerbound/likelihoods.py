@@ -116,6 +116,9 @@ class Gaussian(Likelihood, name="gaussian"):
         floor: the least sigma, in units of the scaled data.
         mean: ``identity``, or ``sigmoid`` to keep the mean in (0, 1).
 
+    Raises:
+        BadOption: an option of the wrong type or range.
+
     >>> Gaussian((1,), scale="fixed", value=1.0)(torch.zeros(1, 1)).log_prob(torch.zeros(1, 1))
     tensor([[-0.9189]])
     """

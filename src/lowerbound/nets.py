@@ -69,6 +69,9 @@ class MLP(Net, name="mlp"):
         widths: units of each hidden layer.
         activation: between them.
 
+    Raises:
+        BadOption: an option of the wrong type or range.
+
     >>> import torch
     >>> MLP((1, 8, 8), (4,), widths=[16])(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 4])
@@ -101,6 +104,9 @@ class Residual(Net, name="residual"):
         width: units of every layer.
         blocks: how many.
         activation: before each of the two maps of a block.
+
+    Raises:
+        BadOption: an option of the wrong type or range.
 
     >>> import torch
     >>> Residual((1, 8, 8), (4,), width=16)(torch.zeros(2, 1, 8, 8)).shape

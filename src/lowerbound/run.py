@@ -161,6 +161,13 @@ def open(path: str | Path, *, imports: Sequence[str | Path] = ()) -> Run:
     Raises:
         RunError: not a run folder, damaged, or of a newer format.
         ForeignCode: a file of parts is not given, or is not the one the run was made with.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from lowerbound.train import fit
+    >>> with TemporaryDirectory() as folder:
+    ...     run = fit("digits", latent=2, epochs=1, out=f"{folder}/run", progress=False)
+    ...     open(run.path).model.latent
+    2
     """
     folder = Path(path)
     if not (folder / "model.json").is_file():

@@ -1,6 +1,7 @@
 """Public things are documented, and the examples in the documentation run."""
 
 import doctest
+import inspect
 import pkgutil
 from collections.abc import Iterable, Iterator
 from importlib import import_module
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 import lowerbound
+import lowerbound.objectives  # registers the objectives
+from lowerbound.parts import REGISTRY, Part
 
 FOUND = [found.name for found in pkgutil.walk_packages(lowerbound.__path__, "lowerbound.")]
 NAMES = ["lowerbound", *(name for name in FOUND if not name.endswith("__main__"))]
@@ -64,3 +67,42 @@ def test_a_wrong_example_and_a_missing_docstring_are_found() -> None:
     documented = type("Documented", (), {"__doc__": "A sentence."})
     silent = type("Silent", (documented,), {})
     assert undocumented([documented, silent]) == [str(silent)]
+
+
+def lacking(part: type[Part]) -> list[str]:
+    """What a part's docstring must say and does not."""
+    doc = part.__doc__ or ""
+    wanted = ["Args:" if part(**sized(part)).options else "", "Source", ">>>"]
+    wanted.append("Raises:" if part(**sized(part)).options else "")
+    return [word for word in wanted if word not in doc]
+
+
+def sized(part: type[Part]) -> dict[str, object]:
+    """Something for each name that stands before the star."""
+    given = {"shape": (1, 8, 8), "latent": 2, "inputs": (1, 8, 8), "outputs": (3,)}
+    return {name: given[name] for name in inspect.signature(part.__init__).parameters if name in given}
+
+
+@pytest.mark.parametrize("part", [part for kind in REGISTRY.values() for part in kind.values()])
+def test_parts_say_options_errors_source_and_an_example(part: type[Part]) -> None:
+    with torch.random.fork_rng(devices=[]):
+        assert not lacking(part)
+
+
+def test_a_part_without_its_errors_is_found() -> None:
+    class Bare(REGISTRY["objective"]["elbo"].__mro__[1]):  # type: ignore[misc]  # the kind, found at run time
+        """Nothing.
+
+        Args:
+            samples: none.
+
+        Source: none.
+
+        >>> 1
+        1
+        """
+
+        def __init__(self, *, samples: int = 1) -> None:
+            super().__init__()
+
+    assert lacking(Bare) == ["Raises:"]

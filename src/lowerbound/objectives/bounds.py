@@ -41,6 +41,12 @@ class ELBO(Objective, name="elbo"):
         free_bits: nats per dimension below which its batch-mean KL costs nothing more.
         gradient: ``reparameterized``, or ``score`` for the score-function estimator, kept for comparison.
         baseline: constant taken from log p(x|z) in the score-function estimator.
+
+    Raises:
+        BadOption: an option of the wrong type or range.
+
+    >>> ELBO(beta=4.0).options["beta"]
+    4.0
     """
 
     def __init__(
@@ -89,6 +95,12 @@ class Reconstruction(Objective, name="reconstruction"):
 
     Args:
         samples: Monte-Carlo samples of z per row, for posteriors that have noise.
+
+    Raises:
+        BadOption: an option of the wrong type or range.
+
+    >>> Reconstruction(samples=2).options["samples"]
+    2
     """
 
     needs_density = False

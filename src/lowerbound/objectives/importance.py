@@ -30,6 +30,12 @@ class IWAE(Objective, name="iwae"):
     Args:
         samples: K, draws from q(z|x) per row.
         gradient: ``standard``, ``stl`` or ``dreg``.
+
+    Raises:
+        BadOption: an option of the wrong type or range.
+
+    >>> IWAE(samples=5).options["samples"]
+    5
     """
 
     reports = "iwae_bound"

@@ -24,6 +24,9 @@ def encode(run: Run, data: Any = None, *, variance: bool = False) -> Array:
     Returns:
         (rows, latent).
 
+    Raises:
+        DataError: no rows were given and the run has none, or rows that do not fit the model.
+
     Source: Kingma & Welling 2014, arXiv:1312.6114.
 
     >>> from lowerbound.train import fit
@@ -75,6 +78,11 @@ def reconstruct(run: Run, data: Any = None) -> Array:
 
     Returns:
         (rows, *shape), in the units of the data.
+
+    Raises:
+        DataError: no rows were given and the run has none, or rows that do not fit the model.
+
+    Source: Kingma & Welling 2014, arXiv:1312.6114.
 
     >>> from lowerbound.train import fit
     >>> reconstruct(fit("digits", latent=2, epochs=1, progress=False)).shape
