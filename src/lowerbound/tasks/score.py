@@ -186,16 +186,21 @@ def weigh(
     """Importance weights of each row of a batch, a few rows and draws at a time."""
     most = max(samples, most)
     tally = Tally(len(batch.x), most)
-    for group in _groups(torch.arange(len(batch.x)), samples):
-        rows, start, stop = group, 0, samples
+
+    def fill(rows: Tensor) -> int:
+        start, stop, last = 0, samples, int(rows[-1]) + 1
         while len(rows):
             for some in _groups(rows, stop - start):
                 for log_w in _blocks(model, batch.cut(some), start, stop, seed, proposal):
                     tally.add(some, log_w)
             rows = rows[~(tally.error(rows) <= tolerance)] if stop < most else rows[:0]
             start, stop = stop, min(2 * stop, most)
-        if progress is not None:
-            progress(int(group[-1]) + 1, len(batch.x))
+        return last
+
+    with evaluating(model):  # around the threads: what it sets is for all of them
+        for done in devices.side_by_side(fill, _groups(torch.arange(len(batch.x)), samples)):
+            if progress is not None:
+                progress(done, len(batch.x))
     return tally
 
 
