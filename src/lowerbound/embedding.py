@@ -15,7 +15,8 @@ class Embedding(nn.Module):
 
     Args:
         shape: of a row.
-        mode: ``none``, ``global`` (one shift and scale) or ``columns`` (one per cell).
+        mode: ``none``, ``global`` (one shift and scale), ``columns`` (one per cell) or ``log``: of counts, log(1 + x)
+            with one shift and scale per cell; this the encoder sees, while densities stay those of the counts.
         masked: whether the encoder gets the mask as further channels.
 
     >>> Embedding((2,), mode="none", masked=False)(torch.tensor([[1.0, 2.0]]))
@@ -28,7 +29,7 @@ class Embedding(nn.Module):
     def __init__(self, shape: tuple[int, ...], *, mode: str = "none", masked: bool = False) -> None:
         super().__init__()
         self.shape, self.mode, self.masked = shape, mode, masked
-        size = shape if mode == "columns" else (1,) * len(shape)
+        size = shape if mode in ("columns", "log") else (1,) * len(shape)
         self.register_buffer("shift", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
 
@@ -46,7 +47,8 @@ class Embedding(nn.Module):
         """Measure shift and scale on rows (rows, *shape); a constant column, rounding aside, keeps the scale 1."""
         if self.mode == "none":
             return
-        axes = (0,) if self.mode == "columns" else tuple(range(x.dim()))
+        x = x.log1p() if self.mode == "log" else x
+        axes = tuple(range(x.dim())) if self.mode == "global" else (0,)
         seen = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
         count = seen.sum(axes).clamp(min=1)
         mean = torch.where(seen, x, 0.0).sum(axes) / count
@@ -63,7 +65,7 @@ class Embedding(nn.Module):
             mask: (rows, *shape), True where observed.
             spoil: what is done to the scaled values, and not to the mask channels: a corruption.
         """
-        scaled = x if self.mode == "none" else (x - self.shift) / self.scale
+        scaled = x if self.mode == "none" else ((x.log1p() if self.mode == "log" else x) - self.shift) / self.scale
         if mask is not None:
             scaled = torch.where(mask, scaled, 0.0)
         if spoil is not None:
@@ -75,4 +77,4 @@ class Embedding(nn.Module):
 
     def restore(self, p: Distribution) -> Distribution:
         """p(x|z) in the units of the data, from the same in the encoder's units."""
-        return p if self.mode == "none" else relocate(p, self.shift, self.scale)
+        return p if self.mode in ("none", "log") else relocate(p, self.shift, self.scale)

@@ -1,14 +1,17 @@
 """The model: three verbs, each returning a distribution, and how it is assembled from its specification."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Categorical, Distribution
 
 from lowerbound import corruptions, likelihoods, nets, posteriors, priors
 from lowerbound.corruptions import Corruption
+from lowerbound.data.columns import Column, plain
+from lowerbound.distributions import log_prob_row
 from lowerbound.embedding import Embedding
 from lowerbound.errors import ConfigError, DataShape, Incompatible
 from lowerbound.likelihoods import Likelihood
@@ -16,6 +19,7 @@ from lowerbound.parts import Part, build, spec
 from lowerbound.posteriors import Posterior
 from lowerbound.priors import Prior
 from lowerbound.randomness import scope
+from lowerbound.tabular import TableEmbedding
 
 MEMBERS = (corruptions, likelihoods, nets, posteriors, priors)  # importing them registers their parts
 
@@ -32,6 +36,9 @@ class VAE(nn.Module):
         corruption: of the encoder's input in training.
         embedding: scaling of the data; none by default.
         context: size of what the model is conditioned on.
+        classifier: a net from the embedded row to the logits of q(y|x), where the first ``classes`` numbers of the
+            context say which class y the row is of.
+        classes: how many.
 
     Raises:
         Incompatible: parts that do not fit together, naming both sides.
@@ -48,15 +55,22 @@ class VAE(nn.Module):
     (torch.Size([3, 2]), torch.Size([1, 3, 5]))
     """
 
+    fixed: Tensor | None
+    temperature: Tensor
+
     def __init__(
         self, *, encoder: nn.Module, posterior: Posterior, prior: Prior, decoder: nn.Module, likelihood: Likelihood,
         corruption: Corruption | None = None, embedding: Embedding | None = None, context: int = 0,
+        classifier: nn.Module | None = None, classes: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.posterior_family, self.prior_family, self.likelihood_family = posterior, prior, likelihood
-        self.corruption, self.context = corruption, context
-        self.embedding = embedding or Embedding(likelihood.shape)
+        self.corruption, self.context, self.classifier, self.classes = corruption, context, classifier, classes
+        self.register_buffer("fixed", None, persistent=False)
+        if classifier is not None:
+            self.register_buffer("temperature", torch.ones(()))
+        self.embedding = embedding or _embedding(likelihood, {})
         self._check()
 
     @property
@@ -82,7 +96,11 @@ class VAE(nn.Module):
             Incompatible: a live module that is not a registered part.
         """
         tables = {name: _table(name, module) for name, module in self._members().items() if module is not None}
-        sizes = {"shape": list(self.shape), "latent": self.latent, "context": self.context}
+        sizes: dict[str, Any] = {"shape": list(self.shape), "latent": self.latent, "context": self.context}
+        if columns := getattr(self.likelihood_family, "columns", ()):
+            sizes["columns"] = [plain(column) for column in columns]
+        if self.classes:
+            sizes["classes"] = self.classes
         return {**sizes, "embedding": self.embedding.spec, **tables}
 
     def posterior(
@@ -113,8 +131,29 @@ class VAE(nn.Module):
 
     def prior(self, context: Tensor | None = None) -> Distribution:
         """p(z), (latent,), or (rows, latent) where it depends on the context."""
-        p: Distribution = self.prior_family(context, self.posterior)
+        p: Distribution = self.prior_family(self.fixed if context is None else context, self.posterior)
         return p
+
+    def label(self, x: Tensor, mask: Tensor | None = None) -> Categorical:
+        """q(y|x), (rows,): which class a row is of.
+
+        Args:
+            x: (rows, *shape), in the units of the data.
+            mask: (rows, *shape), True where observed.
+
+        Raises:
+            Incompatible: the model has no classifier.
+        """
+        if self.classifier is None:
+            raise Incompatible("the model has no classifier", mend="Train one with the recipe 'm2'.")
+        logits = self.classifier(self.embedding(x, mask)).to(x.dtype)
+        return Categorical(logits=logits / self.temperature, validate_args=False)
+
+    def at(self, context: Tensor) -> "VAE":
+        """The model where the context is this one, (context,): it stands wherever none is given. Weights are shared."""
+        made = copy(self)
+        made._buffers = {**self._buffers, "fixed": context}
+        return made
 
     def likelihood(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """p(x|z), in the units of the data.
@@ -131,6 +170,17 @@ class VAE(nn.Module):
         numbers = self.decoder(self._given(z.reshape(-1, self.latent), context)).to(z.dtype)
         return self.embedding.restore(self.likelihood_family(numbers.unflatten(0, lead)))
 
+    def conditioned(self, p: Distribution, x: Tensor, mask: Tensor | None = None) -> Distribution:
+        """p(x|z) given what the likelihood takes as known of the rows, such as their totals; mostly p itself.
+
+        Args:
+            p: from ``likelihood``.
+            x: (rows, *shape).
+            mask: (rows, *shape), True where observed.
+        """
+        family = self.likelihood_family
+        return family.condition(p, x if mask is None else torch.where(mask, x, family.fill), mask)
+
     def draw(self, q: Distribution, eps: Tensor | None) -> Tensor:
         """Samples of z from noise: (samples, rows, *noise_shape) to (samples, rows, latent)."""
         return self.posterior_family.draw(q, torch.empty(0) if eps is None else eps)
@@ -144,8 +194,10 @@ class VAE(nn.Module):
             mask: (rows, *shape), True where observed. Missing cells are filled with a value in the support before the
                 density is taken and dropped after, so that NaN there reaches neither the value nor the gradient.
         """
-        log_px = self.cells(p, x, mask)
-        return log_px.flatten(log_px.dim() - len(self.likelihood_family.mask_shape)).sum(-1)
+        axes = len(self.likelihood_family.mask_shape)
+        if mask is None and not (self.training and self.likelihood_family.weights is not None):
+            return log_prob_row(self._known(p, x, None), x, axes)
+        return self.cells(p, x, mask).flatten(-axes).sum(-1)
 
     def cells(self, p: Distribution, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """log p(x|z) of each cell in nats, (samples, rows, *mask_shape), 0 where one is missing.
@@ -155,23 +207,32 @@ class VAE(nn.Module):
             x: (rows, *shape).
             mask: as of ``log_likelihood``, which sums this.
         """
-        family = self.likelihood_family
         if mask is not None:
-            x = torch.where(mask, x, family.fill)
+            x = torch.where(mask, x, self.likelihood_family.fill)
+        log_px = self._known(p, x, mask).log_prob(x)
+        if self.training and (weights := self.likelihood_family.weights) is not None:
+            log_px = weights * log_px
+        return log_px if mask is None else torch.where(mask, log_px, 0.0)
+
+    def _known(self, p: Distribution, x: Tensor, mask: Tensor | None) -> Distribution:
+        """p(x|z) with what the likelihood takes from the rows themselves: a scale of the batch, a known total."""
+        family = self.likelihood_family
         if self.training and family.couples_rows:
             p = family.couple(p, x, mask)
-        log_px = p.log_prob(x)
-        return log_px if mask is None else torch.where(mask, log_px, 0.0)
+        return family.condition(p, x, mask)
 
     def _given(self, x: Tensor, context: Tensor | None) -> Tensor:
         """x with the context as further channels."""
         if not self.context:
             return x
+        if context is None and self.fixed is not None:
+            context = self.fixed.expand(len(x), -1)
         if context is None or context.shape[-1] != self.context:
             found = "none" if context is None else str(context.shape[-1])
             raise DataShape(
-                "the model is conditioned on a context", found=found, expected=f"{self.context} numbers per row"
-            )
+                "the model is conditioned on a context", found=found, expected=f"{self.context} numbers per row",
+                mend="Say for which: given={'label': '7'}, or --given label=7.",
+            )  # fmt: skip
         shape = (*context.shape, *x.shape[2:])
         return torch.cat([x, context.reshape(*context.shape, *(1,) * (x.dim() - 2)).expand(shape).to(x)], dim=1)
 
@@ -179,19 +240,34 @@ class VAE(nn.Module):
         return {
             "encoder": self.encoder, "posterior": self.posterior_family, "prior": self.prior_family,
             "decoder": self.decoder, "likelihood": self.likelihood_family, "corruption": self.corruption,
+            "classifier": self.classifier,
         }  # fmt: skip
 
     def _check(self) -> None:
         q, p, likelihood, mode = self.posterior_family, self.prior_family, self.likelihood_family, self.embedding.mode
         if q.latent != p.latent:
             raise Incompatible(f"{q.title} has latent = {q.latent}, {p.title} has latent = {p.latent}")
-        if mode != "none" and not likelihood.relocates:
+        if q.needs_prior and p.name != q.needs_prior:
+            raise Incompatible(
+                f"{q.title} needs the prior '{q.needs_prior}', not '{p.name}'", mend="Choose that prior, or 'gaussian'."
+            )
+        if mode == "log" and likelihood.support != "count":
+            raise Incompatible(
+                f"scaling 'log' needs a likelihood of counts; {likelihood.title} has support '{likelihood.support}'",
+                mend="Set data.scaling = none, or choose the likelihood 'negative_binomial'.",
+            )
+        if mode not in ("none", "log") and not likelihood.relocates:
             raise Incompatible(
                 f"scaling '{mode}' needs a likelihood with location and scale; {likelihood.title} has none",
                 mend="Set data.scaling = none, or choose the likelihood 'gaussian'.",
             )
-        sizes = _sizes(self.embedding, q, likelihood, self.context)
-        for role, net in (("encoder", self.encoder), ("decoder", self.decoder)):
+        if (self.classifier is None) != (self.classes == 0) or self.classes > self.context:
+            raise Incompatible(
+                "a classifier needs the labels as context", found=f"{self.classes} classes, context {self.context}",
+                mend="Set data.context = label.",
+            )  # fmt: skip
+        sizes = _sizes(self.embedding, q, likelihood, self.context, self.classes)
+        for role, net in (("encoder", self.encoder), ("decoder", self.decoder), ("classifier", self.classifier)):
             if isinstance(net, nets.Net) and (net.inputs, net.outputs) != sizes[role]:
                 raise Incompatible(
                     f"the {role} '{net.name}' maps {net.inputs} to {net.outputs}",
@@ -202,12 +278,13 @@ class VAE(nn.Module):
 Sizes = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
 
 
-def _sizes(embedding: Embedding, posterior: Posterior, likelihood: Likelihood, context: int) -> Sizes:
-    """Shapes that the encoder and the decoder map between."""
+def _sizes(embedding: Embedding, posterior: Posterior, likelihood: Likelihood, context: int, classes: int) -> Sizes:
+    """Shapes that the nets map between."""
     first, *rest = embedding.outputs
     return {
         "encoder": ((first + context, *rest), (posterior.numbers,)),
         "decoder": ((posterior.latent + context,), likelihood.numbers),
+        "classifier": (embedding.outputs, (classes,)),
     }
 
 
@@ -225,7 +302,8 @@ def assemble(spec: Mapping[str, Any], *, seed: int = 0, **live: nn.Module) -> VA
 
     Args:
         spec: ``shape``, ``latent``, ``embedding``, and a table {name, options} each for ``encoder``, ``posterior``,
-            ``prior``, ``decoder``, ``likelihood`` and, if there is one, ``corruption``: what ``VAE.spec`` gives.
+            ``prior``, ``decoder``, ``likelihood`` and, if there are such, ``corruption`` and, with ``classes``,
+            ``classifier``: what ``VAE.spec`` gives.
         seed: of the first weights.
         live: ``encoder`` or ``decoder`` as a module, in place of its table.
 
@@ -243,18 +321,28 @@ def assemble(spec: Mapping[str, Any], *, seed: int = 0, **live: nn.Module) -> VA
     missing = {"shape", "latent", "posterior", "prior", "likelihood"} - spec.keys()
     if missing:
         raise ConfigError("an incomplete specification of a model", expected="also " + ", ".join(sorted(missing)))
-    shape, context = tuple(spec["shape"]), int(spec.get("context", 0))
-    given = {"shape": shape, "latent": spec["latent"], "context": context}
+    shape, context, classes = tuple(spec["shape"]), int(spec.get("context", 0)), int(spec.get("classes", 0))
+    given = {"shape": shape, "latent": spec["latent"], "context": context, "columns": spec.get("columns", ())}
     with scope(seed, "weights"):
         families: dict[str, Any] = {
             kind: build(kind, spec[kind], given) for kind in ("posterior", "prior", "likelihood")
         }
-        embedding = Embedding(shape, **spec.get("embedding", {}))
-        sizes = _sizes(embedding, families["posterior"], families["likelihood"], context)
-        both: dict[str, Any] = {role: live.get(role) or _net(role, spec, sizes) for role in ("encoder", "decoder")}
+        embedding = _embedding(families["likelihood"], spec.get("embedding", {}))
+        sizes = _sizes(embedding, families["posterior"], families["likelihood"], context, classes)
+        roles = ("encoder", "decoder", "classifier") if spec.get("classifier") else ("encoder", "decoder")
+        made: dict[str, Any] = {role: live.get(role) or _net(role, spec, sizes) for role in roles}
         table = spec.get("corruption")
         corruption = build("corruption", table, given) if table else None
-        return VAE(**both, **families, corruption=corruption, embedding=embedding, context=context)
+        return VAE(**made, **families, corruption=corruption, embedding=embedding, context=context, classes=classes)
+
+
+def _embedding(likelihood: Likelihood, options: Mapping[str, Any]) -> Embedding:
+    """The encoder's input: of a table by its columns."""
+    columns: Sequence[Column] = getattr(likelihood, "columns", ())
+    if columns and options.get("mode", "none") not in ("none", "columns"):
+        what = f"scaling '{options['mode']}' is not one for a table"
+        raise Incompatible(what, mend="Set data.scaling = columns, or none.")
+    return TableEmbedding(columns, **options) if columns else Embedding(likelihood.shape, **options)
 
 
 def _net(role: str, spec: Mapping[str, Any], sizes: Sizes) -> nn.Module:

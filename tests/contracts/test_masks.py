@@ -13,9 +13,18 @@ from lowerbound.model import VAE
 from lowerbound.objectives import StepContext, elbo
 
 GAUSSIANS = [{"name": "gaussian", "scale": scale} for scale in ("learned", "per_dimension", "predicted", "optimal")]
-LIKELIHOODS = [{"name": "bernoulli"}, {"name": "continuous_bernoulli"}, *GAUSSIANS]
-EMBEDDINGS = [{"mode": "none"}, {"mode": "none", "masked": True}, {"mode": "columns", "masked": True}]
-CASES = [(x, e) for x in LIKELIHOODS for e in EMBEDDINGS if e["mode"] == "none" or x["name"] == "gaussian"]
+COUNTS = [{"name": name, "exposure": "library"} for name in ("poisson", "negative_binomial", "zero_inflated")]
+OTHERS = [
+    {"name": "laplace"}, {"name": "student_t"}, {"name": "discretised_logistic", "components": 2},
+    {"name": "categorical", "categories": 2},
+]  # fmt: skip
+LIKELIHOODS = [{"name": "bernoulli"}, {"name": "continuous_bernoulli"}, *GAUSSIANS, *COUNTS, *OTHERS]
+EMBEDDINGS = [
+    {"mode": "none"}, {"mode": "none", "masked": True}, {"mode": "columns", "masked": True},
+    {"mode": "log", "masked": True},
+]  # fmt: skip
+FITTING = {"none": LIKELIHOODS, "columns": GAUSSIANS, "log": COUNTS}
+CASES = [(x, e) for e in EMBEDDINGS for x in FITTING[str(e["mode"])]]
 ROWS, SHAPE = 8, (3, 2, 2)
 
 

@@ -82,15 +82,19 @@ class Claim:
         return math.inf if math.isnan(value) else abs(value - self.expected)
 
 
+COLUMNS: list[dict[str, Any]] = [
+    {"name": "a", "kind": "real", "family": "gaussian"}, {"name": "b", "kind": "count", "family": "negative_binomial"},
+    {"name": "c", "kind": "ordinal", "family": "ordinal", "categories": ["low", "middle", "high"]},
+]  # fmt: skip
 EXAMPLE: dict[str, Any] = {
-    "shape": (3,), "latent": 2, "context": 0, "inputs": (3,), "outputs": (4,), "classes": 3, "columns": ("a", "b", "c"),
+    "shape": (3,), "latent": 2, "context": 0, "inputs": (3,), "outputs": (4,), "classes": 3, "columns": COLUMNS,
 }  # fmt: skip
 IMAGES = [(1, 8, 8), (3, 7, 5), (1, 1, 1)]
 MAPS = [((3,), (4,)), *((shape, (4,)) for shape in IMAGES), *(((2,), shape) for shape in IMAGES)]
 SIZES: dict[str, list[dict[str, Any]]] = {
     "net": [{"inputs": inputs, "outputs": outputs} for inputs, outputs in MAPS],
     "posterior": [{"latent": 1}, {"latent": 2}],
-    "prior": [{"latent": 1}, {"latent": 2}],
+    "prior": [{"latent": 1}, {"latent": 2}, {"latent": 2, "context": 3}],
     "likelihood": [{"shape": (3,)}, {"shape": (1, 8, 8)}],
     "corruption": [{"shape": (3,)}, {"shape": (1, 8, 8)}],
     "objective": [{}],

@@ -95,7 +95,7 @@ def idle(case: Case) -> list[str] | None:
     """Options no value of which changes what the part gives, nor is refused; tried from the defaults."""
     if case.options != required(type(case.part)):
         return None
-    usual = exercise(case)
+    usual = _answer(case)
     return [
         option
         for option, values in alternatives(type(case.part)).items()
@@ -103,9 +103,15 @@ def idle(case: Case) -> list[str] | None:
     ]
 
 
+def _answer(case: Case) -> tuple[Any, Any]:
+    """What a part gives, and how fast its own weights, if it has some, go where that points."""
+    return getattr(case.part, "pace", None), exercise(case)
+
+
 def _matters(case: Case, options: dict[str, Any], usual: Any) -> bool:
     try:
-        return not _same(exercise(make(type(case.part), case.given, options)), usual)
+        pace, answer = _answer(make(type(case.part), case.given, options))
+        return pace != usual[0] or not _same(answer, usual[1])
     except LowerboundError:
         return True
 

@@ -18,15 +18,15 @@ REACH = 25.0  # integrals go to +-sinh(25), far enough for tails as heavy as tho
 KOLMOGOROV = 1.95  # sqrt(n) D exceeds it for one sound part in 1000
 
 
-def prior_of(case: Case) -> Distribution:
-    """p(z), with a posterior at hand for priors that are made of one."""
-    latent = case.given["latent"]
+def prior_of(case: Case, rows: int = 1) -> Distribution:
+    """p(z), with a posterior at hand for priors made of one, and contexts of so many rows if there are any."""
+    latent, context = case.given["latent"], case.given["context"]
 
     def infer(x: Tensor) -> Distribution:
         centre = x.flatten(1)[:, :1].tanh().expand(-1, latent)
         return Normal(centre, torch.ones_like(centre), validate_args=False)
 
-    p: Distribution = case.part(None, infer)
+    p: Distribution = case.part(noise(rows, context, seed=9) if context else None, infer)
     return p
 
 
@@ -69,7 +69,7 @@ def mass(case: Case) -> float | None:
     if not case.part.has_density:
         return None
     sample = samples_of(case)
-    lines = [line(values, 4000 if sample.shape[1] == 1 else 400) for values in sample.unbind(1)]
+    lines = [line(values, 4000 if sample.shape[1] == 1 else 600) for values in sample.unbind(1)]
     points = torch.cartesian_prod(*(at for at, _ in lines)).reshape(-1, sample.shape[1])
     weights = torch.cartesian_prod(*(length for _, length in lines)).reshape(points.shape).prod(1)
     return float((log_density(case, points).exp() * weights).sum())
@@ -124,16 +124,16 @@ def divergence(case: Case) -> float | None:
     given, other = (per_row(kl(q, p, z), q, p) for z in (first, second))
     fresh = per_row(q.log_prob(second), q) - per_row(p.log_prob(second), p)
     spread = fresh.std() * math.sqrt((1 if torch.equal(given, other) else 2) / DRAWS)
-    return float(((given - fresh.mean(0)) / spread).abs().max())
+    return float(((given - fresh.mean(0)) / spread).detach().abs().max())
 
 
 def shapes(case: Case) -> list[str]:
     """Shapes that are not what tasks count on."""
     latent, part = case.given["latent"], case.part
     if part.kind == "prior":
-        p = prior_of(case)
+        p = prior_of(case, ROWS)
         with scope(1, "check"):
-            z = p.sample((ROWS,))
+            z = p.sample() if p.batch_shape[:1] == (ROWS,) else p.sample((ROWS,))
     else:
         p = posterior_of(case, ROWS)
         z = part.draw(p, epsilon(case, 2, ROWS))

@@ -8,11 +8,12 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from lowerbound.checks.base import ROWS, Case, Claim, alone, noise
-from lowerbound.checks.latent import STANDARD_ERRORS, line, standard_errors
+from lowerbound.checks.latent import STANDARD_ERRORS, line
 from lowerbound.model import VAE, assemble
 from lowerbound.parts import spec
 from lowerbound.randomness import scope
 
+LEVELS = 256
 POISONS = {"NaN": math.nan, "inf": math.inf, "-inf": -math.inf, "1e30": 1e30}
 
 
@@ -34,11 +35,12 @@ def net_rows_apart(case: Case) -> float | None:
 
 
 def likelihood_of(case: Case) -> tuple[Distribution, Tensor]:
-    """p(x|z) for fixed numbers, with what a batch decides, and rows in its support."""
+    """p(x|z) for fixed numbers, with what batch and rows decide, and rows in its support."""
     p = case.part(noise(ROWS, *case.part.numbers))
     with scope(1, "check"):
         x = p.sample()
-    return (case.part.couple(p, x, None) if case.part.couples_rows else p), x
+    p = case.part.couple(p, x, None) if case.part.couples_rows else p
+    return case.part.condition(p, x, None), x
 
 
 def log_prob(case: Case) -> Tensor:
@@ -68,7 +70,11 @@ def support_grid(support: str) -> tuple[Tensor, Tensor] | None:
         "real": lambda: line(unit.erfinv(), 4000),
         "positive": lambda: (unit / (1 - unit), (1 - unit) ** -2 / 4000),
     }
-    return grids[support]() if support in grids else None
+    kind, _, most = support.partition(":")
+    whole = int(most or LEVELS)
+    grids |= {"codes": lambda: (torch.arange(whole).double(), torch.ones(whole).double())}
+    grids |= {"byte": lambda: (torch.arange(LEVELS).double() / (LEVELS - 1), torch.ones(LEVELS).double())}
+    return grids[kind]() if kind in grids else None
 
 
 def total(case: Case) -> float | None:
@@ -84,11 +90,24 @@ def total(case: Case) -> float | None:
 
 
 def mean_error(case: Case) -> float:
-    """Distance of the mean of samples from the mean declared, in standard errors; over all cells of a row."""
+    """Distance of the mean of samples from the mean declared, over all cells of a row.
+
+    In standard errors, or in what one draw can change where that is more: rare values are all or nothing.
+    """
     p = likelihood_of(case)[0]
     with scope(2, "check"):
         x = p.sample((1000,))[:, 0].flatten(1)
-    return standard_errors(x, p.mean[0].detach().flatten())
+    mean, spread = p.mean[0].detach().flatten(), torch.maximum(x.std(0), _spread(p))
+    error = (x.mean(0) - mean).abs() / (spread / math.sqrt(len(x)) + (x - mean).abs().amax(0) / len(x) + 1e-12)
+    return float(torch.where(mean.isfinite(), error, 0.0).max())
+
+
+def _spread(p: Distribution) -> Tensor:
+    """The standard deviation declared of the cells of the first row; 0 where it is not, or is infinite."""
+    try:
+        return p.stddev[0].detach().flatten().nan_to_num(nan=0.0, posinf=0.0)
+    except NotImplementedError:
+        return torch.zeros(())
 
 
 def likelihood_rows_apart(case: Case) -> float | None:
@@ -105,6 +124,7 @@ def poisoned(case: Case) -> list[str]:
     table = {
         "shape": case.part.shape, "latent": 2, "encoder": linear, "decoder": linear, "likelihood": spec(case.part),
         "posterior": {"name": "gaussian"}, "prior": {"name": "standard"}, "embedding": {"masked": True},
+        "columns": case.given["columns"],
     }  # fmt: skip
     model = assemble(table).double()
     x = likelihood_of(case)[1]

@@ -1,6 +1,7 @@
 """Claims about objectives."""
 
 from dataclasses import replace
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -22,8 +23,8 @@ def model_for(objective: Objective) -> VAE:
         Incompatible: it accepts none.
     """
     refusal = Incompatible(f"{objective.title} accepts no posterior")
-    for name in sorted(REGISTRY["posterior"]):
-        model = _model(name)
+    for name, scale in product(sorted(REGISTRY["posterior"]), ("learned", "fixed")):
+        model = _model(name, scale)
         try:
             objective.accepts(model)
         except Incompatible as error:
@@ -33,11 +34,11 @@ def model_for(objective: Objective) -> VAE:
     raise refusal
 
 
-def _model(posterior: str) -> VAE:
+def _model(posterior: str, scale: str) -> VAE:
     linear = {"name": "linear"}
     table = {
         "shape": SHAPE, "latent": 2, "encoder": linear, "decoder": linear, "posterior": {"name": posterior},
-        "prior": {"name": "standard"}, "likelihood": {"name": "gaussian"},
+        "prior": {"name": "standard"}, "likelihood": {"name": "gaussian", "scale": scale},
     }  # fmt: skip
     return assemble(table).double()
 
