@@ -187,6 +187,34 @@ def png(figure: Figure) -> bytes:
     return content.getvalue()
 
 
+def beside(*figures: Figure, down: bool = False) -> Figure:
+    """Figures side by side as one, each as it is, their upper edges level; or below each other, their left edges.
+
+    Args:
+        figures: what functions of this module returned.
+        down: below each other.
+
+    >>> from lowerbound.figures import beside, kl_bars
+    >>> one = kl_bars([1.0], title="KL")
+    >>> beside(one, one).canvas.get_width_height()[0] == 2 * one.canvas.get_width_height()[0]
+    True
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    drawn = []
+    for figure in figures:
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.draw()
+        drawn.append(np.asarray(canvas.buffer_rgba()))
+    heights, widths = [len(picture) for picture in drawn], [picture.shape[1] for picture in drawn]
+    width, height = (max(widths), sum(heights)) if down else (sum(widths), max(heights))
+    whole = blank(width / DPI, height / DPI)
+    for i, picture in enumerate(drawn):
+        left, top = (0, sum(heights[:i])) if down else (sum(widths[:i]), 0)
+        whole.figimage(picture, left, height - top - len(picture), origin="upper")
+    return whole
+
+
 def save(figure: Figure, path: str | Path, *, force: bool = False) -> Path:
     """Write a figure as a PNG file, the same bytes for the same figure, and return the path.
 

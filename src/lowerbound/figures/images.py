@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Pixels = npt.NDArray[np.uint8]
 MARGIN, GAP, SPACE = 20, 3, 10  # pixels: around the sheet, between images, between images and labels
+PALE = np.array([240, 220, 223])  # laid over what is off the data
 PAPER = np.array([int(BACKGROUND[i : i + 2], 16) for i in (1, 3, 5)], dtype=np.uint8)
 
 
@@ -137,7 +138,14 @@ def traversal(
     return _sheet(tiles.reshape(*array.shape[:2], *tiles.shape[1:]), title, row_labels, column_labels)
 
 
-def manifold(images: npt.ArrayLike, *, extent: tuple[npt.ArrayLike, npt.ArrayLike], title: str) -> Figure:
+def manifold(
+    images: npt.ArrayLike,
+    *,
+    extent: tuple[npt.ArrayLike, npt.ArrayLike],
+    title: str,
+    empty: npt.ArrayLike | None = None,
+    names: tuple[str, str] = ("z1", "z2"),
+) -> Figure:
     """The images decoded from a grid over two latent dimensions: z1 grows to the right, z2 grows upwards.
 
     As in figure 4 of Kingma and Welling (2014), where the grid is taken through the prior's inverse distribution
@@ -146,6 +154,8 @@ def manifold(images: npt.ArrayLike, *, extent: tuple[npt.ArrayLike, npt.ArrayLik
     Args:
         images: (n * n, C, H, W) in 0..1; image ``j * n + i`` was decoded at ``(z1[i], z2[j])``.
         extent: ``(z1, z2)``, the n values of the first and of the second latent dimension, both ascending.
+        empty: (n * n,) True where no data lie; such images are drawn pale.
+        names: of the two dimensions.
 
     Raises:
         DataShape: the images are not n * n, or the values do not ascend.
@@ -162,12 +172,19 @@ def manifold(images: npt.ArrayLike, *, extent: tuple[npt.ArrayLike, npt.ArrayLik
     if len(tiles) != len(z1) * len(z2):
         expected = f"{len(z2)} x {len(z1)}, one for each pair of values in extent"
         raise DataShape("images do not fill the grid", found=f"{len(tiles)} images", expected=expected)
+    if empty is not None:
+        tiles = np.where(numbers(empty, "empty", (len(tiles),))[:, None, None, None] > 0, _paled(tiles), tiles)
     cells = tiles.reshape(len(z2), len(z1), *tiles.shape[1:])[::-1]  # the largest z2 on top
     left, bottom = max(text_size(signed(value))[0] for value in z2) + 44, 60
     figure, axes, (height, width) = _place(cells, 0, title, (left, MARGIN, bottom, MARGIN))
     _ticks(axes, z1, z2, height, width)
-    name_axes(axes, "z1", "z2")
+    name_axes(axes, *names)
     return finish(figure)
+
+
+def _paled(tiles: Pixels) -> Pixels:
+    """Images as seen through rose-coloured paper."""
+    return np.rint(0.35 * tiles + 0.65 * PALE).astype(np.uint8)
 
 
 def pixels(images: npt.ArrayLike, what: str, limits: tuple[float, float] = (0.0, 1.0)) -> Pixels:

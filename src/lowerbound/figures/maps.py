@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "o^sD"
+EMPTY = "#f0dcdf"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """How densely data lie below a map.
+
+    Args:
+        density: (S, T) log-density, the first row at the bottom.
+        extent: of the map: left, right, bottom, top.
+        level: log-density below which there are no data to speak of.
+    """
+
+    density: Numbers
+    extent: tuple[float, float, float, float]
+    level: float
 
 
 def latent_map(
@@ -42,6 +59,9 @@ def latent_map(
     title: str,
     axis_labels: tuple[str, str] = ("z1", "z2"),
     explained: tuple[float, float] | None = None,
+    ground: Ground | None = None,
+    note: str = "",
+    height: float = 5.0,
 ) -> Figure:
     """Latent codes in the plane, coloured by label.
 
@@ -54,6 +74,9 @@ def latent_map(
         label_names: the name of each class by code, or the one name of the quantity.
         axis_labels: what the two axes are.
         explained: the share of the variance (0..1) along each axis, written beside its label.
+        ground: where the data lie; places without data are shaded, and the map ends where it ends.
+        note: a smaller line below the title.
+        height: of the figure, in inches.
 
     Raises:
         DataShape: not N codes of two numbers, not N labels, or more than 40 classes.
@@ -67,7 +90,7 @@ def latent_map(
     'z1'
     """
     codes = numbers(z, "z", (None, 2))
-    figure, axes = chart(6.0, 5.0, title)
+    figure, axes = chart(1.2 * height, height, title, note)
     shuffled = np.random.default_rng(0).permutation(len(codes))
     kinds = np.zeros(len(codes), dtype=np.int64) if labels is None else np.asarray(labels)
     values = numbers(kinds, "labels", (len(codes),))[shuffled]
@@ -77,10 +100,25 @@ def latent_map(
         _classes(axes, codes[shuffled], values.astype(np.int64), label_names, legend=labels is not None)
     axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
     axes.axvline(0, color=FAINT, linewidth=0.6, zorder=0)
-    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_aspect("equal", adjustable="datalim" if ground is None else "box")
     axes.margins(0.04)
+    if ground is not None:
+        _shade(axes, ground)
     name_axes(axes, *_shares(axis_labels, explained))
     return finish(figure)
+
+
+def _shade(axes: Axes, ground: Ground) -> None:
+    """Colour the places without data and draw lines of equal density around the others."""
+    density = numbers(ground.density, "density", (None, None))
+    left, right, bottom, top = ground.extent
+    across, up = np.linspace(left, right, density.shape[1]), np.linspace(bottom, top, density.shape[0])
+    lowest, highest = min(float(density.min()), ground.level) - 1, max(float(density.max()), ground.level + 1)
+    axes.contourf(across, up, density, levels=[lowest, ground.level], colors=[EMPTY], zorder=-1)
+    levels = np.linspace(ground.level, highest, 5)[:-1]
+    axes.contour(across, up, density, levels=levels, colors=[FAINT], linewidths=0.8, linestyles="solid", zorder=0)
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
 
 
 def _shares(names: tuple[str, str], explained: tuple[float, float] | None) -> list[str]:
