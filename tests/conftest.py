@@ -2,9 +2,11 @@
 
 import os
 import random
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rich.style  # noqa: F401  # draws from random once, when it is first imported
@@ -21,6 +23,19 @@ def data_folder() -> Path:
     if not Path(folder).is_dir():
         pytest.skip(f"needs the real data sets: LOWERBOUND_DATA is no folder: {folder}")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium; tests that need it are skipped where it or playwright is missing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs a browser: the extra browser-test")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("needs a browser: no chromium is installed")
+    with playwright.sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield made
+        made.close()
 
 
 def _snapshot() -> dict[str, object]:

@@ -1,0 +1,21 @@
+"""``lowerbound export``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Answer = Callable[..., dict[str, Any]]
+
+
+def test_a_page(run: str, answer: Answer, cli: Any, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    found = answer("export", run, "--html", page, "--rows", 40)
+    assert found == {"out": str(page), "bytes": page.stat().st_size, "rows": 40, "weights": 16}
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+    assert "already there" in cli("export", run, "--html", page, code=2).stderr
+    text = cli("export", run, "--html", page, "--rows", 30, "--force").stdout
+    assert text.endswith("with 30 rows of the data in it\n")
+
+
+def test_without_rows_of_its_own_it_asks_for_some(run: str, cli: Any, tmp_path: Path) -> None:
+    assert "rows" in cli("export", run, "--html", tmp_path / "page.html", "--rows", 0, code=2).stderr
