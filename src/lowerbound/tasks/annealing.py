@@ -101,23 +101,32 @@ class Path:
 
     def forward(self, steps: Tensor, tell: Tell) -> Tensor:
         """Log weights of chains from the start to p(x, z), (chains, rows); their mean is p(x) on average."""
+        return self.arrivals(steps, tell)[1]
+
+    def arrivals(self, steps: Tensor, tell: Tell) -> tuple[Tensor, Tensor]:
+        """The same with where the chains end, (chains, rows, latent): drawn by weight, they are draws from p(z|x)."""
         z = self._start(self.annealing.chains, "forward")
         return self._follow(z, self.increments, self.between, steps, "forward", tell)
 
+    def moves(self, steps: Tensor) -> Callable[[Tensor], Tensor]:
+        """A function that moves chains with the last of the steps, new noise at a call, and leaves p(z|x) as it is."""
+        noise = self._noise(self.annealing.chains, "moves")
+        return lambda z: self._transition(z, 1.0, steps[-1], next(noise))[0]
+
     def reverse(self, z: Tensor, steps: Tensor, tell: Tell) -> Tensor:
         """The same from z ~ p(z|x), (chains, rows, latent), to the start: the mean of 1 / weight is 1 / p(x)."""
-        return self._follow(z, self.increments[::-1], self.between[::-1], steps.flip(0), "reverse", tell)
+        return self._follow(z, self.increments[::-1], self.between[::-1], steps.flip(0), "reverse", tell)[1]
 
     def _follow(
         self, z: Tensor, increments: Sequence[float], between: Sequence[float], steps: Tensor, purpose: str, tell: Tell
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         noise = self._noise(len(z), purpose)
         log_w = increments[0] * self._parts(z)[1]
         for i, t in enumerate(between):
             z, _ = self._transition(z, t, steps[i], next(noise))
             log_w += increments[i + 1] * self._parts(z)[1]
             tell()
-        return log_w.cpu()
+        return z, log_w.cpu()
 
     def _transition(self, z: Tensor, t: float, step: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """A Hamiltonian proposal, taken or refused: z, and the mean chance of taking it, (rows, 1)."""
