@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ class HeldOut:
 
     def __init__(self, rows: Rows, objective: Objective, model: VAE, seed: int) -> None:
         self.rows, self.objective, self.seed = rows, objective, seed
-        self.request = objective.requests(model).get("posterior")
+        self.requests = {name: draw for name, draw in objective.requests(model).items() if name != "corruption"}
         self.noise = [self._noise(batch) for batch in rows.blocks(EVALUATION_ROWS)]
 
     def means(self, model: VAE) -> dict[str, float]:
@@ -63,11 +64,26 @@ class HeldOut:
         return {"target": terms.target, self.objective.reports: terms.value, **scalars(terms.parts)}
 
     def _noise(self, batch: Batch) -> dict[str, Tensor]:
-        if self.request is None:
-            return {}
-        draws, *shape = self.request.shape
-        eps = row_noise(self.seed, "validation", row_digests(batch.x, batch.mask), Draw(tuple(shape)), 0, draws)
-        return {"posterior": eps.transpose(0, 1).to(batch.x)}
+        digests = row_digests(batch.x, batch.mask) if self.requests else []
+        found = {}
+        for name, request in self.requests.items():
+            draws, *shape = request.shape
+            purpose = "validation" if name == "posterior" else f"validation {name}"
+            eps = row_noise(self.seed, purpose, digests, Draw(tuple(shape), request.law), 0, draws)
+            found[name] = eps.transpose(0, 1).to(batch.x)
+        return found
+
+
+def reached(model: VAE, objective: Objective, rows: Rows, seed: int) -> dict[str, Any]:
+    """What an objective aims at beside what the model comes to: means over the training rows, in the parts' units.
+
+    A multiplier, where the objective has one, is given with them.
+    """
+    if not objective.aims:
+        return {}
+    found = HeldOut(rows, objective, model, seed).means(model)
+    both: dict[str, Any] = {name: {"aim": aim, "reached": found[name]} for name, aim in objective.aims.items()}
+    return both | {name: found[name] for name in ("multiplier",) if name in found}
 
 
 def settle(model: VAE, rows: Rows, seed: int, limit: int | None = None) -> None:

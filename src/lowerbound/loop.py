@@ -56,8 +56,10 @@ def initialise(model: VAE, rows: Rows, settings: TrainConfig, seed: int) -> None
             for net in (model.encoder, model.decoder):
                 for weight in net.parameters():
                     weight.copy_(torch.randn(weight.shape, generator=source) * settings.init_scale)
+        fill = model.likelihood_family.fill
+        x = sample.x if sample.mask is None else torch.where(sample.mask, sample.x, fill)
         for part in (model.posterior_family, model.prior_family, model.likelihood_family):
-            part.start_from(sample.x)
+            part.start_from(x)
 
 
 class Loop:
@@ -80,6 +82,7 @@ class Loop:
         held_out: Rows | None = None,
     ) -> None:  # fmt: skip
         objective.accepts(model)
+        objective.prepare(rows)
         self.model, self.objective, self.rows, self.settings, self.seed = model, objective, rows, settings, seed
         self.held_out = HeldOut(held_out, objective, model, seed) if held_out is not None and len(held_out) else None
         self.optimiser = Optimiser(model, objective, settings, len(rows))
@@ -192,19 +195,21 @@ class Loop:
         self.optimiser.step(gradients, self._rate(progress), refuse)
         if self.average:
             torch._foreach_lerp_(self.average, [w.detach() for w in self.weights], 1 - self.settings.average)
-        sums = torch.where(refuse > 0, torch.zeros_like(sums), sums)
+        sums = sums.masked_fill(refuse > 0, 0.0)
         self.totals = sums if not len(self.totals) else self.totals + sums
         self.step += 1
         return refuse
 
     def _clipped(self, gradients: list[Tensor]) -> Tensor | float:
-        """Clip the gradients if asked; their norm, or 0 where nobody needs it: it costs a pass over all of them."""
+        """Clip the gradients if asked, group by group; their norm, or 0 where nobody needs it: it costs a pass."""
         if not (self.settings.clip or self.careful):
             return 0.0
-        norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
-        if self.settings.clip:
-            torch._foreach_mul_(gradients, (self.settings.clip / (norm + 1e-12)).clamp(max=1.0))
-        return norm
+        norms: list[Tensor] = []
+        for some in self.optimiser.split(gradients):
+            norms.append(torch.stack(torch._foreach_norm(some)).norm())
+            if self.settings.clip:
+                torch._foreach_mul_(some, (self.settings.clip / (norms[-1] + 1e-12)).clamp(max=1.0))
+        return norms[0] if len(norms) == 1 else torch.stack(norms).norm()
 
     def _gradients(
         self, batch: Batch, noise: Mapping[str, Tensor], progress: Tensor

@@ -4,26 +4,28 @@ The kernels are those behind ``torch.optim`` with ``fused=True``; called directl
 CPU costs as much as the arithmetic of a small net.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from lowerbound.config import TrainConfig
+from lowerbound.objectives import Pace
 
-BETAS = (0.9, 0.999)
+BETAS = Pace().betas
 ADAM_EPS, ADAGRAD_EPS = 1e-8, 1e-10
 MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
 
 
 @dataclass
 class Group:
-    """Weights that are updated alike: their names, the prior's pull on them, and the optimiser's memory of each."""
+    """Weights that are updated alike: names, the prior's pull on them, their pace, the optimiser's memory of each."""
 
     names: list[str]
     weights: list[nn.Parameter]
     decay: float
+    pace: Pace
     moments: list[list[Tensor]]
     count: Tensor
 
@@ -32,8 +34,8 @@ class Optimiser:
     """Adam, Adagrad or plain gradient descent on the weights of a model and of an objective.
 
     The prior on the weights, N(0, 1/precision), enters as its gradient divided by N, precision/N times the weight; the
-    objective's own parameters have none. Sources: Kingma & Ba 2015, "Adam", arXiv:1412.6980; Duchi, Hazan & Singer
-    2011, "Adaptive subgradient methods", JMLR 12.
+    objective's own parameters have none, and a pace of their own. Sources: Kingma & Ba 2015, "Adam", arXiv:1412.6980;
+    Duchi, Hazan & Singer 2011, "Adaptive subgradient methods", JMLR 12.
 
     Args:
         model: whose weights are trained.
@@ -44,9 +46,11 @@ class Optimiser:
 
     def __init__(self, model: nn.Module, objective: nn.Module, settings: TrainConfig, rows: int) -> None:
         self.kind = settings.optimizer
-        decays = {"model": settings.weight_prior / rows, "objective": 0.0}
-        modules = {"model": model, "objective": objective}
-        self.groups = [g for name, module in modules.items() if (g := self._group(name, module, decays[name])).weights]
+        groups = [
+            self._group("model", model, settings.weight_prior / rows, Pace()),
+            self._group("objective", objective, 0.0, getattr(objective, "pace", Pace())),
+        ]
+        self.groups = [group for group in groups if group.weights]
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -71,18 +75,23 @@ class Optimiser:
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], rate: float, refuse: Tensor) -> None:
         """One update; where ``refuse`` (0-d, on the device) is 1 nothing changes, and nobody waits to know."""
+        for group, some in zip(self.groups, self.split(gradients), strict=True):
+            self._update(group, some, rate * group.pace.speed, refuse)
+
+    def split(self, gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+        """The gradients of each group."""
         first = 0
         for group in self.groups:
-            some = list(gradients[first : first + len(group.weights)])
-            first += len(some)
-            self._update(group, some, rate, refuse)
+            yield list(gradients[first : first + len(group.weights)])
+            first += len(group.weights)
 
     def _update(self, group: Group, gradients: list[Tensor], rate: float, refuse: Tensor) -> None:
+        beta1, beta2 = group.pace.betas
         weights, moments, counts = list[Tensor](group.weights), group.moments, [group.count] * len(group.weights)
         group.count.add_(1 - refuse)
         if self.kind == "adam":
             torch._fused_adam_(
-                weights, gradients, moments[0], moments[1], [], counts, lr=rate, beta1=BETAS[0], beta2=BETAS[1],
+                weights, gradients, moments[0], moments[1], [], counts, lr=rate, beta1=beta1, beta2=beta2,
                 weight_decay=group.decay, eps=ADAM_EPS, amsgrad=False, maximize=False, found_inf=refuse,
             )  # fmt: skip
         elif self.kind == "adagrad":
@@ -96,11 +105,11 @@ class Optimiser:
                 nesterov=False, maximize=False, is_first_step=False, found_inf=refuse,
             )  # fmt: skip
 
-    def _group(self, owner: str, module: nn.Module, decay: float) -> Group:
+    def _group(self, owner: str, module: nn.Module, decay: float, pace: Pace) -> Group:
         named = [(f"{owner}.{name}", weight) for name, weight in module.named_parameters() if weight.requires_grad]
         weights = [weight for _, weight in named]
         moments = [
             [torch.zeros_like(weight, requires_grad=False) for weight in weights] for _ in range(MOMENTS[self.kind])
         ]
         count = torch.zeros((), dtype=torch.float32, device=weights[0].device if weights else None)
-        return Group([name for name, _ in named], weights, decay, moments, count)
+        return Group([name for name, _ in named], weights, decay, pace, moments, count)

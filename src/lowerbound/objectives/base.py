@@ -3,12 +3,12 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
-from lowerbound.batches import Batch
+from lowerbound.batches import Batch, Rows
 from lowerbound.errors import Incompatible
 from lowerbound.model import VAE
 from lowerbound.parts import Part
@@ -42,6 +42,19 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How an objective's own parameters are updated: no prior pulls on them, and they are clipped alone.
+
+    Args:
+        speed: times the rate of the nets.
+        betas: of Adam.
+    """
+
+    speed: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+@dataclass(frozen=True)
 class StepContext:
     """What a step gives an objective besides the batch.
 
@@ -70,11 +83,27 @@ class StepContext:
 
 
 class Objective(Part, kind="objective"):
-    """A map from a model and a batch to ``Terms``. ``needs_density`` refuses posteriors that have none."""
+    """A map from a model and a batch to ``Terms``.
 
-    needs_density: ClassVar[bool] = True
-    reports: ClassVar[str] = "elbo"
+    ``needs_density`` refuses posteriors that have none, ``reports`` names the value, ``pace`` is that of the
+    objective's own parameters, ``labels`` says that it trains a classifier, ``says`` what the loss has besides the
+    bound, and ``aims`` holds, by the name of a part, what training should bring its mean to: the run's summary states
+    both.
+    """
+
+    needs_density: bool = True
+    reports: str = "elbo"
     samples: int = 1
+    labels: bool = False
+    pace: Pace = Pace()
+
+    @property
+    def says(self) -> str:
+        return ""
+
+    @property
+    def aims(self) -> dict[str, float]:
+        return {}
 
     def requests(self, model: VAE) -> dict[str, Draw]:
         """Noise that a step needs, name -> shape per row."""
@@ -85,6 +114,9 @@ class Objective(Part, kind="objective"):
         if model.corruption is not None:
             asked["corruption"] = model.corruption.request()
         return asked
+
+    def prepare(self, rows: Rows) -> None:
+        """Look at the training rows, before the first step and again when training goes on (nothing by default)."""
 
     def accepts(self, model: VAE) -> None:
         """Refuse a model that the objective is not defined for.
@@ -98,7 +130,54 @@ class Objective(Part, kind="objective"):
                 f"objective '{self.name}' needs a posterior with a density; '{family.name}' has none",
                 mend="Use objective 'reconstruction', or posterior 'gaussian'.",
             )
+        if self.labels != (model.classifier is not None):
+            raise Incompatible(
+                f"objective '{self.name}' "
+                + (
+                    "trains a classifier; the model has none"
+                    if self.labels
+                    else "trains no classifier; the model has one"
+                ),
+                mend="Objective 'labelled' goes with model.classifier and data.context = label, as in the recipe 'm2'.",
+            )
 
     @abstractmethod
     def forward(self, model: VAE, batch: Batch, context: StepContext | None = None) -> Terms:
         """Terms of a batch; without a context, noise is fresh from seed 0 and N = the rows of the batch."""
+
+
+def need_dimensions(objective: Objective, model: VAE) -> None:
+    """Refuse a posterior without a density for each dimension by itself.
+
+    Raises:
+        Incompatible: names both sides.
+    """
+    family = model.posterior_family
+    if example(model).event_shape:
+        raise Incompatible(
+            f"objective '{objective.name}' needs a density for each dimension of z; posterior '{family.name}' has one "
+            "for all of them together",
+            mend="Use posterior 'gaussian'.",
+        )
+
+
+def need_moments(objective: Objective, model: VAE) -> None:
+    """Refuse a posterior whose covariance has no formula.
+
+    Raises:
+        Incompatible: names both sides.
+    """
+    q = example(model)
+    if q.event_shape and not hasattr(q, "covariance_matrix"):
+        raise Incompatible(
+            f"objective '{objective.name}' needs the covariance of q(z|x); posterior '{model.posterior_family.name}' "
+            "has no formula for it",
+            mend="Use posterior 'gaussian'.",
+        )
+
+
+def example(model: VAE) -> Distribution:
+    """A distribution of the posterior family, to see what it can do."""
+    weight = next(model.parameters())
+    q: Distribution = model.posterior_family(weight.new_zeros(1, model.posterior_family.numbers))
+    return q

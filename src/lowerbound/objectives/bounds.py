@@ -1,5 +1,7 @@
 """Bounds on log p(x)."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from torch import Tensor
@@ -14,17 +16,71 @@ from lowerbound.parts import Count, NonNegative
 from lowerbound.schedules import Schedule, at
 
 
-def decode(
-    model: VAE, batch: Batch, context: StepContext, *, detach: bool = False
-) -> tuple[Distribution, Tensor, Tensor]:
-    """q(z|x), samples z (samples, rows, latent) and log p(x|z) (samples, rows) of the uncorrupted rows."""
+@dataclass(frozen=True)
+class Decoded:
+    """q(z|x), samples z (samples, rows, latent), p(x|z) and log p(x|z) (samples, rows) of the uncorrupted rows."""
+
+    q: Distribution
+    z: Tensor
+    p: Distribution
+    log_px: Tensor
+
+    @cached_property
+    def likelihood(self) -> Tensor:
+        """The mean of log p(x|z) over the samples, (rows,)."""
+        return self.log_px.squeeze(0) if len(self.log_px) == 1 else self.log_px.mean(0)
+
+
+def decode(model: VAE, batch: Batch, context: StepContext, *, detach: bool = False) -> Decoded:
+    """Through the encoder and the decoder once; detached samples carry no gradient to the encoder."""
     q = model.posterior(batch.x, batch.context, batch.mask, corruption=context.noise.get("corruption"))
     eps = context.noise.get("posterior")
     z = model.draw(q, None if eps is None else eps.transpose(0, 1))
     if detach:
         z = z.detach()
     p = model.likelihood(z, batch.context)
-    return q, z, model.log_likelihood(p, batch.x, batch.mask)
+    return Decoded(q, z, p, model.log_likelihood(p, batch.x, batch.mask))
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The ELBO of a batch, in nats, for objectives that add to it or weigh its parts anew.
+
+    Args:
+        decoded: what the model makes of the rows.
+        divergence: KL(q(z|x) || p(z)), (rows, latent), or (rows,) where it does not factorise.
+        kl: the same, (rows,).
+        prior: p(z).
+    """
+
+    decoded: Decoded
+    divergence: Tensor
+    kl: Tensor
+    prior: Distribution
+
+    @property
+    def likelihood(self) -> Tensor:
+        """E_q[log p(x|z)], (rows,)."""
+        return self.decoded.likelihood
+
+    def parts(self, **more: Tensor) -> dict[str, Tensor]:
+        """Both sides of the bound, and what is added to them, without gradients."""
+        found = {"log_likelihood": self.likelihood, "kl": self.kl, "kl_per_dimension": self.divergence, **more}
+        return {name: part.detach() for name, part in found.items()}
+
+    def terms(self, context: StepContext, loss: Tensor, cost: Tensor, **more: Tensor) -> Terms:
+        """Terms whose value is the bound; the target is the bound less a cost, () or (rows,)."""
+        parts = self.parts(**more)
+        value = parts["log_likelihood"] - parts["kl"]
+        return Terms(loss, value, value - cost.detach(), parts, context.rows_total)
+
+
+def bound(model: VAE, batch: Batch, context: StepContext, *, detach: bool = False) -> Bound:
+    """The ELBO of a batch and what it is made of."""
+    decoded = decode(model, batch, context, detach=detach)
+    q, p = decoded.q, model.prior(batch.context)
+    divergence = kl(q, p, decoded.z)
+    return Bound(decoded, divergence, per_row(divergence, q, p), p)
 
 
 class ELBO(Objective, name="elbo"):
@@ -66,25 +122,19 @@ class ELBO(Objective, name="elbo"):
     def forward(self, model: VAE, batch: Batch, context: StepContext | None = None) -> Terms:
         context = context or StepContext.fresh(self, model, batch)
         score = self.gradient == "score"
-        q, z, log_px = decode(model, batch, context, detach=score)
-        p = model.prior(batch.context)
-        divergence = kl(q, p, z)
-        kl_row = per_row(divergence, q, p)
-        likelihood = log_px.mean(0)
-        cost = context.average(kl_row) if not self.free_bits else self._free(divergence, context)
-        gain = context.average(self._surrogate(q, z, log_px) if score else likelihood)
+        found = bound(model, batch, context, detach=score)
+        cost = context.average(found.kl) if not self.free_bits else self._free(found.divergence, context)
+        gain = context.average(self._surrogate(found.decoded) if score else found.likelihood)
         beta = at(self.beta, context.progress)
-        parts = {"log_likelihood": likelihood.detach(), "kl": kl_row.detach(), "kl_per_dimension": divergence.detach()}
-        value, target = parts["log_likelihood"] - parts["kl"], parts["log_likelihood"] - beta * parts["kl"]
-        return Terms(beta * cost - gain, value, target, parts, context.rows_total)
+        return found.terms(context, beta * cost - gain, (beta - 1) * found.kl.detach())
 
     def _free(self, divergence: Tensor, context: StepContext) -> Tensor:
         return (divergence.sum(0) / context.batch_rows).clamp(min=self.free_bits).sum()
 
-    def _surrogate(self, q: Distribution, z: Tensor, log_px: Tensor) -> Tensor:
+    def _surrogate(self, found: Decoded) -> Tensor:
         """Its gradient is (log p(x|z) - baseline) * grad log q(z) for the encoder, grad log p(x|z) for the decoder."""
-        weight = (log_px - self.baseline).detach()
-        return (weight * per_row(q.log_prob(z), q) + log_px).mean(0)
+        weight = (found.log_px - self.baseline).detach()
+        return (weight * per_row(found.q.log_prob(found.z), found.q) + found.log_px).mean(0)
 
 
 class Reconstruction(Objective, name="reconstruction"):
@@ -121,6 +171,6 @@ class Reconstruction(Objective, name="reconstruction"):
 
     def forward(self, model: VAE, batch: Batch, context: StepContext | None = None) -> Terms:
         context = context or StepContext.fresh(self, model, batch)
-        likelihood = decode(model, batch, context)[2].mean(0)
+        likelihood = decode(model, batch, context).likelihood
         value = likelihood.detach()
         return Terms(-context.average(likelihood), value, value, {"log_likelihood": value}, context.rows_total)
