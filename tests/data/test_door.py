@@ -166,7 +166,10 @@ def test_frames(package: str) -> None:
     assert data.values().tolist() == [[1, 0.5], [2, 0], [3, 1.5]]
     assert data.mask is not None and not data.mask[1, 1]
     assert data.label_names == ("x", "y")
-    with pytest.raises(DataFormat, match="column 'kind'"):
-        load(frame)
+    typed = load(frame)
+    assert typed.schema is not None and [column.kind for column in typed.schema] == ["count", "positive", "binary"]
+    assert typed.schema.columns[2].categories == ("x", "y") and typed.x[:, 2].tolist() == [0, 1, 0]
     with pytest.raises(DataMissing, match="row 1, column 'b'"):
-        load(frame[["a", "b"]])
+        load(frame[["a", "b"]], missing="error")
+    with pytest.raises(DataFormat, match=r"column 'z'.*not of plain values"):
+        load(frames.DataFrame({"z": [[1], [2]]}))

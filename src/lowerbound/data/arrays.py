@@ -1,9 +1,13 @@
 """From any array to `Data`: the rules of type, layout, labels and missing cells, in one place."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from lowerbound.data.choices import choices
+from lowerbound.data.columns import Schema, check_columns
+from lowerbound.data.kinds import RawTable, encode, known
 from lowerbound.data.source import Array, Data, Split, cell_name, chunks, first_cell
 from lowerbound.errors import BadOption, DataFormat, DataMissing, DataRange, DataShape
 
@@ -15,7 +19,7 @@ def make(
     *,
     name: str,
     source: str = "",
-    missing: str = "error",
+    missing: str = "auto",
     mask: Array | None = None,
     labels: Any = None,
     unit: float | None = None,
@@ -23,11 +27,12 @@ def make(
     factor_names: tuple[str, ...] = (),
     columns: tuple[str, ...] = (),
     split: Split | None = None,
+    schema: Schema | None = None,
 ) -> Data:
     """`Data` from an array of any layout `layout` accepts and any type `stored` accepts; the input is not changed.
 
     Args:
-        missing: ``nan``: NaN cells become missing (mask False, stored 0); ``error``: they are refused.
+        missing: ``nan``: NaN cells become missing (mask False, stored 0); ``error``, ``auto``: they are refused.
         mask: True = observed, of the shape of x.
         labels: (N,) numbers or text, coded by `coded`.
         unit: factor from stored to value; None: 1/255 for 8-bit images that have a value above 1, else 1.
@@ -36,8 +41,9 @@ def make(
         DataShape: wrong axes, or no rows. DataFormat: a type that is not numbers. DataMissing: NaN cells.
         DataRange: infinite cells.
     """
+    missing = "error" if missing == "auto" else missing
     if missing not in ("error", "nan"):
-        raise BadOption("missing cannot be used", found=repr(missing), expected="'error' or 'nan'")
+        raise BadOption("missing cannot be used", found=repr(missing), expected="'auto', 'error' or 'nan'")
     x = layout(stored(x, name), name)
     if mask is not None:
         if mask.dtype != bool:
@@ -53,7 +59,46 @@ def make(
     codes, label_names = (None, ()) if labels is None else coded(labels, name)
     if factors is not None and not factor_names:
         factor_names = tuple(f"factor {i}" for i in range(factors.shape[-1]))
-    return Data(x, name, source, unit, mask, codes, label_names, factors, factor_names, columns, split)
+    return Data(x, name, source, unit, mask, codes, label_names, factors, factor_names, columns, split, schema)
+
+
+def typed(
+    table: RawTable, *, missing: str = "auto", columns: str = "", schema: Schema | None = None,
+    mask: Array | None = None, name: str = "",
+) -> Data:  # fmt: skip
+    """`Data` of a table: its cells as numbers, and the schema that says what these stand for.
+
+    Args:
+        table: as read.
+        missing: ``error``: missing cells are refused; else they are masked.
+        columns: what is said of columns, as `choices` reads it.
+        schema: of the table that these rows go with; None: it is found out.
+        mask: True = observed, (rows, columns).
+        name: for messages.
+
+    Raises:
+        DataFormat, DataMissing, DataRange, DataShape: naming file, line and column.
+    """
+    x, found = encode(table, choices(columns), schema)
+    how = "nan" if missing == "auto" else missing
+    data = make(
+        x, name=name or table.name, missing=how, mask=mask, labels=table.labels, columns=found.names, schema=found
+    )
+    check_columns(data.x, data.mask, found, data.name)
+    return data
+
+
+def realigned(data: Data, schema: Schema) -> Data:
+    """A table with the numbers that another schema has for what stands in its cells.
+
+    Raises:
+        DataShape: other columns. DataRange: an unseen category.
+    """
+    own, seen = data.schema or schema, np.ones(data.x.shape, bool) if data.mask is None else data.mask
+    cells = np.where(seen, data.x, np.nan)
+    raws = (known(column, cells[:, i]) for i, column in enumerate(own))
+    made = typed(RawTable(data.name, tuple(raws)), missing="nan", schema=schema)
+    return replace(data, x=made.x, mask=made.mask, columns=made.columns, schema=schema)
 
 
 def stored(x: Array, name: str) -> Array:

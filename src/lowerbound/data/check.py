@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lowerbound.data.arrays import refuse_cells
+from lowerbound.data.columns import Schema
 from lowerbound.data.source import Array, Data, cell_name, chunks, first_cell
 from lowerbound.errors import DataRange, unknown
 
@@ -26,8 +27,10 @@ SUPPORTS = {
     "real": Support("finite numbers", lambda value, stored: np.isfinite(value)),
     "positive": Support("numbers above 0", lambda value, stored: value > 0),
     "count": Support("whole numbers from 0", lambda value, stored: (value >= 0) & (value == np.floor(value))),
-    "byte": Support("whole numbers 0 to 255", lambda value, stored: np.isin(stored, np.arange(256))),
+    "byte": Support("0, 1/255, 2/255, ..., 1, the grey levels of 8-bit images", lambda value, stored: _is_byte(value)),
+    "codes": Support("whole numbers from 0", lambda value, stored: (value >= 0) & (value == np.floor(value))),
 }
+_NEAR = 1e-4  # of a level: what single precision leaves of k / 255
 _GREY = ("sample", "fixed", "threshold", "grey")  # ways of making grey values fit a binary likelihood
 
 
@@ -51,7 +54,7 @@ def check_values(
     Args:
         data: any rows.
         likelihood: its name, for the message.
-        support: a key of `SUPPORTS`.
+        support: a key of `SUPPORTS`, or ``codes:K`` for whole numbers below K.
         binarize: with ``sample``, ``fixed``, ``threshold`` or ``grey``, ``binary`` is relaxed to ``unit``.
         supports: likelihood name -> support, to say which would fit.
 
@@ -59,13 +62,12 @@ def check_values(
         DataMissing: for NaN that is not masked. DataRange: for infinite values and values outside the support, naming
             the first, how many there are, smallest and largest, and the likelihoods that fit.
     """
-    if support not in SUPPORTS:
-        raise unknown("support", support, SUPPORTS)
     effective = "unit" if support == "binary" and binarize in _GREY else support
+    wanted = _support(effective)
     count, first, found, seen = 0, None, 0.0, _Range()
     for part, value, stored, observed in _passes(data):
         refuse_cells(~np.isfinite(value) & observed, value, part.start, data.name, data.columns)
-        bad = ~SUPPORTS[effective].holds(value, stored) & observed
+        bad = ~wanted.holds(value, stored) & observed
         seen.see(value[observed])
         if first is None and bad.any():
             first, found = first_cell(bad, part.start), float(value[bad][0])
@@ -75,7 +77,7 @@ def check_values(
             f"{likelihood} gives this value no probability",
             where=f"{data.name}, {cell_name(first, data.columns)}",
             found=f"{found:g} ({count:,} such values; smallest {seen.low:g}, largest {seen.high:g})",
-            expected=SUPPORTS[effective].what,
+            expected=wanted.what,
             mend=_mend(data, support, effective, seen, supports or {}),
         )
 
@@ -122,8 +124,26 @@ def describe(data: Data, supports: Mapping[str, str] | None = None) -> dict[str,
         "factors": _factor_counts(data),
         "split": parts and {"how": split.how if split else "", **parts},
         "fingerprint": data.fingerprint,
-        "fitting": list(fitting(data, supports or {})),
+        "fitting": [*([] if data.schema is None else ["columns"]), *_of_numbers(data, supports or {})],
+        "kinds": [] if data.schema is None else column_rows(data.schema),
+        "dropped": {} if data.schema is None else dict(data.schema.dropped),
     }
+
+
+def _support(name: str) -> Support:
+    kind, _, most = name.partition(":")
+    if kind not in SUPPORTS or (most and kind != "codes"):
+        raise unknown("support", name, SUPPORTS)
+    if not most:
+        return SUPPORTS[kind]
+    codes = np.arange(int(most))
+    return Support(f"whole numbers 0 to {int(most) - 1}", lambda value, stored: np.isin(value, codes))
+
+
+def _is_byte(value: Array) -> Array:
+    level = 255 * value
+    near: Array = np.abs(level - np.round(level)) < _NEAR
+    return near & (value >= 0) & (value <= 1)
 
 
 def _passes(data: Data) -> Iterator[tuple[slice, Array, Array, Array]]:
@@ -136,13 +156,24 @@ def _passes(data: Data) -> Iterator[tuple[slice, Array, Array, Array]]:
 
 def _mend(data: Data, support: str, effective: str, seen: _Range, supports: Mapping[str, str]) -> str:
     advice = []
-    if effective in ("binary", "unit", "open-unit") and 0 <= seen.low and 1 < seen.high <= 255:
+    if effective in ("binary", "unit", "open-unit", "byte") and 0 <= seen.low and 1 < seen.high <= 255:
         advice.append("This looks like 0..255; divide by 255.")
     if effective == "binary" and 0 <= seen.low and seen.high <= 1:
         advice.append("Set binarize = 'sample' to draw 0 or 1 with these as probabilities.")
     if fits := fitting(data, supports):
         advice.append("Likelihoods that fit: " + ", ".join(fits) + ".")
     return " ".join(advice)
+
+
+def _of_numbers(data: Data, supports: Mapping[str, str]) -> tuple[str, ...]:
+    """The likelihoods that fit, of values that are numbers: codes of texts are none."""
+    return () if any(column.named for column in data.schema or ()) else fitting(data, supports)
+
+
+def column_rows(schema: Schema) -> list[dict[str, Any]]:
+    """What ``lowerbound data show`` says of each column of a table: plain values that JSON can hold."""
+    keys = ("name", "kind", "family", "low", "high", "resolution", "spikes", "categories", "note")
+    return [{key: list(v) if isinstance(v := getattr(c, key), tuple) else v for key in keys} for c in schema]
 
 
 def _label_counts(data: Data) -> dict[str, int]:

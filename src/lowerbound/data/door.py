@@ -8,40 +8,50 @@ from typing import Any
 
 import numpy as np
 
-from lowerbound.data.arrays import make
+from lowerbound.data.arrays import make, typed
+from lowerbound.data.columns import Schema
 from lowerbound.data.download import Progress
-from lowerbound.data.formats import read
+from lowerbound.data.formats import TABLES, kind_of, read
+from lowerbound.data.frames import is_frame, read_frame
 from lowerbound.data.iterables import comes_in_rows, gather
 from lowerbound.data.known import KNOWN, open_known
 from lowerbound.data.source import Array, Data
-from lowerbound.errors import BadOption, DataFormat, DataNotFound, DataShape, MissingExtra
+from lowerbound.errors import BadOption, DataFormat, DataNotFound, DataShape
 
 
 def load(
     source: Any,
     *,
-    missing: str = "error",
+    missing: str = "auto",
     key: str | None = None,
     header: bool | None = None,
     labels: Any = None,
     mask: Any = None,
     download: bool = False,
     progress: Progress | None = None,
+    query: str | None = None,
+    columns: str = "",
+    schema: Schema | None = None,
 ) -> Data:
     """`Data` from a known name, a path, or values in memory. What is given is never changed.
 
     Args:
         source: one of `known_names`; the path of a file or a folder of pictures; an array (N, D), (N, H, W),
-            (N, C, H, W) or (N, H, W, C); a pandas or polars frame of numbers; a torch tensor; rows as lists; `Data`;
+            (N, C, H, W) or (N, H, W, C); a pandas or polars frame; a torch tensor; rows as lists; `Data`;
             a torch ``Dataset``, the data set of a ``DataLoader`` (its batches and their order are not used), or
             anything that yields rows or pairs of a row and its label: slower, since it is read row by row, into memory.
-        missing: ``nan``: NaN, empty and null cells are missing; ``error``: they are refused.
+        missing: ``nan``: NaN, empty and null cells are missing; ``error``: they are refused; ``auto``: the former for
+            tables (text, Parquet, frames), the latter for arrays.
         key: which array of an npz or mat file.
-        header: whether a csv begins with names; None: if no cell of its first line is a number.
+        header: whether a text table begins with names; None: if no cell of its first line is a number.
         labels: (N,) labels, or the name of the column of a csv file or frame that holds them; not those of pairs.
         mask: bool array of the shape of the values, True = observed.
         download: whether a known set that is not on this machine may be fetched.
         progress: called while downloading with the bytes so far and in all.
+        query: SQL for a DuckDB file, or for a Parquet file, which it calls ``data``.
+        columns: kinds of columns of a table where they are not to be inferred:
+            ``age=count; share=bounded:low=0,high=1; note=drop``.
+        schema: of the table that these rows go with, so that the same numbers stand for the same categories.
 
     Raises:
         DataNotFound: no such set or file. DataFormat: a damaged file, or values that are not numbers. DataShape: rows
@@ -56,10 +66,13 @@ def load(
     pathlike = not named and isinstance(source, str | os.PathLike)
     _refuse_unused("key", key is not None, pathlike, "a path")
     _refuse_unused("header", header is not None, pathlike, "a path")
+    _refuse_unused("query", query is not None, pathlike, "a path")
+    _refuse_unused("columns", bool(columns), pathlike or is_frame(source), "a table")
     _refuse_unused("download", download, named, "a known name")
     mask = None if mask is None else _array(mask, "mask")
     if pathlike:
-        return _from_path(os.fspath(source), key=key, header=header, labels=labels, missing=missing, mask=mask)
+        options = {"key": key, "header": header, "labels": labels, "missing": missing, "mask": mask, "query": query}
+        return _from_path(os.fspath(source), columns=columns, schema=schema, **options)
     _refuse_unused(
         "labels or mask",
         labels is not None or mask is not None,
@@ -70,7 +83,18 @@ def load(
         return open_known(source, download=download, progress=progress)
     if isinstance(source, Data):
         return _again(source, missing)
+    if is_frame(source):
+        table = read_frame(source, labels=labels)
+        return typed(table, missing=missing, columns=columns, schema=schema, mask=mask)
     return _from_memory(source, labels=labels, missing=missing, mask=mask)
+
+
+def is_table(source: Any) -> bool:
+    """Whether `load` reads it as a table with a schema: a frame, or a path of one."""
+    if is_frame(source):
+        return True
+    named = isinstance(source, str) and source in KNOWN
+    return not named and isinstance(source, str | os.PathLike) and kind_of(Path(os.fspath(source))) in TABLES
 
 
 def known_names() -> tuple[str, ...]:
@@ -103,8 +127,6 @@ def _again(data: Data, missing: str) -> Data:
 
 
 def _from_memory(source: Any, *, labels: Any, **options: Any) -> Data:
-    if _is_frame(source):
-        return _from_frame(source, labels=labels, **options)
     if isinstance(labels, str):
         raise BadOption("labels cannot be the name of a column here", found=repr(labels), expected="one per row")
     if comes_in_rows(source):
@@ -144,44 +166,3 @@ def _from_tensor(tensor: Any, name: str) -> Any:
             found=str(getattr(tensor, "dtype", "")),
             mend="Pass tensor.float() or tensor.to_dense().",
         ) from error
-
-
-def _is_frame(source: Any) -> bool:
-    return type(source).__module__.partition(".")[0] in ("pandas", "polars", "pyarrow", "modin", "narwhals")
-
-
-def _from_frame(source: Any, *, labels: Any, missing: str, mask: Array | None) -> Data:
-    """A frame of numbers; its column names are kept, null is NaN."""
-    try:
-        import narwhals
-    except ImportError as error:
-        raise MissingExtra("reading data frames", "frames") from error
-    try:
-        frame = narwhals.from_native(source, allow_series=False)
-    except TypeError as error:
-        raise DataFormat("not a frame", found=type(source).__name__, mend="Pass a frame, or an array.") from error
-    if isinstance(frame, narwhals.LazyFrame):
-        frame = frame.collect()
-    if isinstance(labels, str) and labels in frame.columns:
-        name, labels = labels, frame[labels].to_list()
-        frame = frame.drop(name)
-    columns = tuple(map(str, frame.columns))
-    x = [_column(frame[name], name) for name in frame.columns]
-    if not x:
-        raise DataShape("the frame has no column of values")
-    return make(np.stack(x, axis=1), name="frame", labels=labels, missing=missing, mask=mask, columns=columns)
-
-
-def _column(series: Any, name: str) -> Array:
-    """Numbers keep their type; a column with nulls becomes float with NaN."""
-    if not (series.dtype.is_numeric() or str(series.dtype) == "Boolean") or "Decimal" in str(series.dtype):
-        raise DataFormat(
-            "a column is not of plain numbers",
-            where=f"frame, column {name!r}",
-            found=str(series.dtype),
-            mend="Turn it into numbers, or leave it out.",
-        )
-    if series.null_count():
-        return np.array([np.nan if value is None else float(value) for value in series.to_list()])
-    values: Array = series.to_numpy()
-    return values

@@ -11,10 +11,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from lowerbound.data.arrays import CAP, make
+from lowerbound.data import engine
+from lowerbound.data.arrays import CAP, make, typed
+from lowerbound.data.columns import Schema
+from lowerbound.data.kinds import RawTable
 from lowerbound.data.pictures import read_folder
 from lowerbound.data.source import Array, Data
-from lowerbound.data.tables import read_csv
+from lowerbound.data.tables import read_csv, split_off
 from lowerbound.errors import BadOption, DataFormat, DataNotFound, DataShape, LowerboundError, unknown
 
 MAP_ABOVE = 256 << 20  # npy files larger than this are mapped, not read
@@ -42,13 +45,16 @@ def read(
     key: str | None = None,
     header: bool | None = None,
     labels: Any = None,
-    missing: str = "error",
+    missing: str = "auto",
     mask: Array | None = None,
+    query: str | None = None,
+    columns: str = "",
+    schema: Schema | None = None,
 ) -> Data:
     """The rows of a file, or of a folder of pictures, by the ending of its name.
 
-    ``.idx`` or ``…idx3-ubyte``, ``.npy``, ``.npz``, ``.mat``, ``.csv`` and ``.tsv`` are read; all but the two array
-    archives also with ``.gz`` behind.
+    ``.idx`` or ``…idx3-ubyte``, ``.npy``, ``.npz``, ``.mat``, ``.csv``, ``.tsv``, ``.data``, ``.parquet``
+    and ``.duckdb`` are read; idx files and text tables also with ``.gz`` behind.
 
     Args:
         key: the array of an npz or mat file; None: the one called ``x, imgs, X, images`` or ``data``, or the only one.
@@ -56,30 +62,46 @@ def read(
         labels: (N,) labels, or the name of the csv column that holds them.
         missing: see `make`.
         mask: see `make`.
+        query: SQL for a DuckDB file, or for a Parquet file, which it calls ``data``.
+        columns: what is said of the columns of a table, see `typed`.
+        schema: of the table that the rows go with.
 
     Raises:
         DataNotFound: no such file. DataFormat: damaged, or not what its name says, and what was found instead.
     """
     if not path.exists():
         raise DataNotFound("no such file or folder", where=str(path))
-    kind = _kind(path)
-    for option, value, takes in (("key", key, ("npz", "mat")), ("header", header, ("csv",))):
+    kind = kind_of(path)
+    for option, value, takes in (
+        ("key", key, ("npz", "mat")), ("header", header, ("csv",)), ("query", query, ("parquet", "duckdb")),
+        ("columns", columns or None, TABLES),
+    ):  # fmt: skip
         if value is not None and kind not in takes:
             raise BadOption(f"{option} is of no use here", where=str(path), expected="a file " + " or ".join(takes))
     with damage_named(path):
-        parts = _READERS[kind](path, key, header, labels)
-        if labels is not None and kind != "csv":
+        if kind in TABLES:
+            table = split_off(_TABLES[kind](path, header, query), labels)
+            return typed(table, missing=missing, columns=columns, schema=schema, mask=mask, name=path.name)
+        parts = _READERS[kind](path, key)
+        if labels is not None:
             parts["labels"] = labels
         return make(parts.pop("x"), name=path.name, missing=missing, mask=mask, **parts)
 
 
-def _kind(path: Path) -> str:
+def kind_of(path: Path) -> str:
+    """How a file is read, by the ending of its name.
+
+    Raises:
+        DataFormat: an ending that is not known.
+    """
     name = path.name.lower()
     stem = name.removesuffix(".gz")
     if path.is_dir():
         return "folder"
-    if stem.endswith((".csv", ".tsv")):
+    if stem.endswith((".csv", ".tsv", ".data", ".test")):
         return "csv"
+    if path.suffix.lower() in _ENGINE:
+        return _ENGINE[path.suffix.lower()]
     if stem.endswith(".idx") or ("idx" in stem and stem.endswith("byte")):
         return "idx"
     if name.endswith((".npy", ".npz", ".mat")):
@@ -88,7 +110,7 @@ def _kind(path: Path) -> str:
         "the ending of the name is not known",
         where=str(path),
         found=repr(path.suffix),
-        expected=".csv, .tsv, .npy, .npz, .mat, .idx, idx-ubyte (.gz) or a folder of pictures",
+        expected=".csv, .tsv, .data, .parquet, .duckdb, .npy, .npz, .mat, .idx, idx-ubyte (.gz) or a folder",
     )
 
 
@@ -189,14 +211,20 @@ def chosen(path: Path, names: Mapping[str, object], key: str | None) -> dict[str
     return {"x": found[0]} | {what: name for what, name in _beside(names, "labels", LABELS).items() if name != found[0]}
 
 
-_READERS: dict[str, Callable[[Path, str | None, bool | None, Any], dict[str, Any]]] = {
-    "folder": lambda path, key, header, labels: read_folder(path),
-    "csv": lambda path, key, header, labels: read_csv(path, header=header, labels=labels),
-    "idx": lambda path, key, header, labels: {"x": read_idx(path)},
-    "npy": lambda path, key, header, labels: {"x": read_npy(path)},
-    "npz": lambda path, key, header, labels: read_npz(path, key),
-    "mat": lambda path, key, header, labels: read_mat(path, key),
+_READERS: dict[str, Callable[[Path, str | None], dict[str, Any]]] = {
+    "folder": lambda path, key: read_folder(path),
+    "idx": lambda path, key: {"x": read_idx(path)},
+    "npy": lambda path, key: {"x": read_npy(path)},
+    "npz": lambda path, key: read_npz(path, key),
+    "mat": lambda path, key: read_mat(path, key),
 }
+_TABLES: dict[str, Callable[[Path, bool | None, str | None], RawTable]] = {
+    "csv": lambda path, header, query: read_csv(path, header=header),
+    "parquet": lambda path, header, query: engine.read_parquet(path, query),
+    "duckdb": lambda path, header, query: engine.read_query(path, query),
+}
+TABLES = tuple(_TABLES)
+_ENGINE = {".parquet": "parquet", ".pq": "parquet", ".duckdb": "duckdb", ".ddb": "duckdb"}
 
 
 def _beside(names: Mapping[str, object], what: str, known: tuple[str, ...]) -> dict[str, str]:

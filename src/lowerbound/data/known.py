@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lowerbound.data.arrays import make
+from lowerbound.data.arrays import make, typed
+from lowerbound.data.counts import read_annotation, read_counts
 from lowerbound.data.download import Progress, checksum, fetch
 from lowerbound.data.formats import damage_named, read_idx, read_mat, read_npz
 from lowerbound.data.source import Data, Split
@@ -148,9 +149,9 @@ def _olivetti(paths: dict[str, Path]) -> Data:
     index = np.arange(400)
     factors, names = np.stack([index // 10, index % 10], axis=1), ("subject", "shot")
     if table:
-        read = read_csv(table[0])
-        factors, names = read["x"][:, 1:].astype(np.int64), read["columns"][1:]
-        if not np.array_equal(read["x"][:, 0], index):
+        read = typed(read_csv(table[0]), columns="index=real; subject=count; shot=count; glasses=count")
+        factors, names = read.x[:, 1:].astype(np.int64), read.columns[1:]
+        if not np.array_equal(read.x[:, 0], index):
             raise DataFormat("the column index does not count the 400 pictures", where=str(table[0]))
     return make(x, name="olivetti", labels=index // 10, factors=factors, factor_names=names)
 
@@ -159,6 +160,12 @@ def _dsprites(paths: dict[str, Path]) -> Data:
     (path,) = paths.values()
     names, read = ("shape", "scale", "orientation", "x", "y"), read_npz(path, "imgs")
     return make(name="dsprites-grid", factor_names=names, unit=1.0, x=read["x"], factors=read["factors"])
+
+
+def _cells(paths: dict[str, Path]) -> Data:
+    path, table = paths.values()
+    read, line = read_counts(path), read_annotation(table, "cell_line_demuxlet")
+    return make(read["x"], name="sc-mixology", labels=[line[cell] for cell in read["rows"]], columns=read["columns"])
 
 
 _HALVES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
@@ -175,6 +182,7 @@ _FASHION = (
     "bb300cfdad3c16e7a12a480ee83cd310",
 )
 _ROWEIS = "https://cs.nyu.edu/~roweis/data/"
+_MIXOLOGY = "https://raw.githubusercontent.com/LuyiTian/sc_mixology/7d00ffb0bd043467f365a9358d7312f294f13c9f/data/csv/"
 
 KNOWN = {
     "digits": Known(
@@ -232,5 +240,23 @@ KNOWN = {
         "Matthey, Higgins, Hassabis, Lerchner 2017, dSprites; every 4th orientation and 2nd position",
         _dsprites,
         46080,
+    ),
+    "sc-mixology": Known(
+        (
+            File(
+                "counts/sc_celseq2_5cl_p1.count.csv.gz",
+                "577324d2fd427685144420536489202c68ae98cb22f5825c40c8cf41c5fe0a07",
+                folder=_MIXOLOGY,
+            ),
+            File(
+                "counts/sc_celseq2_5cl_p1.metadata.csv.gz",
+                "a6f5b206f891113162d2c9af27860c187a04ccd8848f9bc29be97dfa95eeadc4",
+                folder=_MIXOLOGY,
+            ),
+        ),
+        "MIT",
+        "Tian et al. 2019, Benchmarking single cell RNA-sequencing analysis pipelines using mixture control experiments",
+        _cells,
+        297,
     ),
 }

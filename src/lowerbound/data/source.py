@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lowerbound.data.columns import Schema
+from lowerbound.data.conditions import Conditions
 from lowerbound.errors import BadOption, DataError, DataRange, DataShape, unknown
 
 Array = npt.NDArray[Any]
@@ -47,6 +49,9 @@ class Data:
         factor_names: their names.
         columns: names of the D columns of a table.
         split: rows for training, validation and test.
+        schema: what the columns of a table are; None where nobody looked.
+        context: (N, conditions) codes and numbers that a model is conditioned on; NaN where a label is unknown.
+        conditions: what they stand for.
 
     Raises:
         DataShape: if the arrays do not fit together.
@@ -69,6 +74,9 @@ class Data:
     factor_names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     split: Split | None = None
+    schema: Schema | None = None
+    context: Array | None = None
+    conditions: Conditions | None = None
 
     def __post_init__(self) -> None:
         if self.x.ndim not in (2, 4):
@@ -79,6 +87,7 @@ class Data:
             "labels": (self.labels, (self.rows,)),
             "factors": (self.factors, (self.rows, width)),
             "factor_names": (np.array(self.factor_names), (width,)),
+            "context": (self.context, (self.rows, len(self.conditions.members) if self.conditions else 0)),
             "columns": (np.array(self.columns) if self.columns else None, self.shape),
         }
         for what, (array, shape) in wants.items():
@@ -106,8 +115,10 @@ class Data:
     def fingerprint(self) -> str:
         """SHA-256 over the schema, the number of rows and all contents; the same for every memory layout."""
         names = [self.columns, self.label_names, self.factor_names]
-        digest = hashlib.sha256(json.dumps([1, self.unit, names]).encode())
-        for array in (self.x, self.mask, self.labels, self.factors):
+        kinds = [] if self.schema is None else [self.schema.as_dict()]
+        digest = hashlib.sha256(json.dumps([1, self.unit, names, *kinds]).encode())
+        known = [] if self.context is None else [self.context]
+        for array in (self.x, self.mask, self.labels, self.factors, *known):
             digest.update(json.dumps(array if array is None else [array.dtype.name, array.shape]).encode())
             for part in chunks(array):
                 piece = array[part]  # type: ignore[index]
@@ -134,8 +145,9 @@ class Data:
     def take(self, index: Index | list[int]) -> "Data":
         """The rows of ``index`` (slice, row numbers or bools) as Data of their own, without a split."""
         at = as_slice(index)
-        mask, labels, factors = (None if a is None else a[at] for a in (self.mask, self.labels, self.factors))
-        return replace(self, x=self.x[at], mask=mask, labels=labels, factors=factors, source="", split=None)
+        known = {"mask": self.mask, "labels": self.labels, "factors": self.factors, "context": self.context}
+        chosen: dict[str, Any] = {name: None if a is None else a[at] for name, a in known.items()}
+        return replace(self, x=self.x[at], source="", split=None, **chosen)
 
     def values(self, index: Index | list[int] = slice(None), dtype: npt.DTypeLike = np.float32) -> Array:
         """A new contiguous array of ``stored * unit`` for the rows of ``index``, with 0 in missing cells.

@@ -1,59 +1,83 @@
-"""Text tables of numbers (csv) to `Data`."""
+"""Text tables (csv): how they are written, and their cells as texts by code."""
 
 import csv
 import gzip
 import io
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lowerbound.data.source import Array
+from lowerbound.data import engine
+from lowerbound.data.kinds import EMPTY, Raw, RawTable, number
 from lowerbound.errors import DataFormat, unknown
 
-EMPTY = frozenset(["", "?", "na", "n/a", "nan", "null", "none"])  # cells that hold no value, in small letters
+LARGE = 32 << 20  # bytes from which on a file is read by the engine, where that is installed
 Lines = Iterator[tuple[int, list[str]]]
 
 
-def read_csv(path: Path, *, header: bool | None = None, labels: Any = None) -> dict[str, Any]:
-    """``x``, ``columns`` and ``labels`` of a table of numbers from text in UTF-8, packed by gzip or not.
+def read_csv(path: Path, *, header: bool | None = None) -> RawTable:
+    """The columns of a table from text in UTF-8, packed by gzip or not.
 
-    The cells are parted by tabs if the first line has any, else by ``;`` if it has any, else by ``,``. Blank lines are
-    skipped. Cells that are empty or ``? NA N/A NaN null none`` hold no value.
+    The cells are parted by tabs if the first line has any, else by ``;`` if it has any, else by ``,``; in the first two
+    cases numbers may have a decimal comma. Blank lines are skipped. Cells that are empty or ``? NA N/A NaN null none``
+    hold no value. Columns without names are called ``c1``, ``c2`` and so on. A large file is read by DuckDB, if it is
+    there, to the same values.
 
     Args:
         header: whether the first line holds names; None: if none of its cells is a number.
-        labels: the name of the column of labels, which may be text; anything else is handed on.
 
     Raises:
-        DataFormat: naming file, line and column of the first cell that is not a number, or line of the wrong width.
+        DataFormat: naming file and line of what is no table.
     """
     opener = gzip.open if path.name.lower().endswith(".gz") else open
     with opener(path, "rb") as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
-        lines = _lines(path, text)
+        delimiter, lines = _lines(path, text)
         _, first = start = next(lines, (0, []))
         if not first:
             raise DataFormat("the file is empty", where=str(path))
-        columns = _names(path, first, header)
-        at = columns.index(labels) if isinstance(labels, str) and labels in columns else None
-        if isinstance(labels, str) and at is None:
-            raise unknown("column", labels, columns, where=str(path))
-        body = lines if columns else chain([start], lines)
-        x, texts = _numbers(path, body, columns or tuple(map(str, range(len(first)))), at)
-    columns = tuple(name for i, name in enumerate(columns) if i != at)
-    return {"x": x, "columns": columns, "labels": labels if at is None else texts}
+        after = next(lines, None)
+        names = _names(path, first, None if after is None else after[1], header, delimiter != ",")
+        columns = names or tuple(f"c{i + 1}" for i in range(len(first)))
+        if path.stat().st_size > LARGE and engine.installed():
+            table = engine.read_csv(path, columns, delimiter, header=bool(names))
+        else:
+            body = chain([] if names else [start], [] if after is None else [after], lines)
+            table = _table(path, columns, body, comma=delimiter != ",")
+    return table
 
 
-def _lines(path: Path, text: Iterable[str]) -> Lines:
-    """Number and cells of every line that is not blank."""
+def split_off(table: RawTable, labels: Any) -> RawTable:
+    """The table without the column of that name, whose texts are then its labels; else with the labels given.
+
+    Raises:
+        UnknownName: no such column.
+    """
+    if not isinstance(labels, str):
+        return replace(table, labels=labels)
+    names = [raw.name for raw in table.columns]
+    if labels not in names:
+        raise unknown("column", labels, names, where=table.name)
+    raw = table.columns[names.index(labels)]
+    texts = np.array([*raw.texts, ""])[raw.codes].tolist() if raw.codes is not None else raw.values
+    return replace(table, columns=tuple(one for one in table.columns if one is not raw), labels=texts)
+
+
+def _lines(path: Path, text: Iterable[str]) -> tuple[str, Lines]:
+    """The delimiter, and number and cells of every line that is not blank."""
     source = _decoded(path, text)
     first = next(source, "")
     bare = "".join(first.split('"')[::2])  # what stands in quotes is not a delimiter
     delimiter = next((mark for mark in "\t;" if mark in bare), ",")
     reader = csv.reader(chain([first], source), delimiter=delimiter, strict=True, skipinitialspace=True)
+    return delimiter, _cells(path, reader)
+
+
+def _cells(path: Path, reader: Any) -> Lines:
     try:
         for cells in reader:
             if cells:
@@ -70,18 +94,20 @@ def _decoded(path: Path, text: Iterable[str]) -> Iterator[str]:
         raise DataFormat("not text in UTF-8", where=str(path), found=found, mend="Save it as csv in UTF-8.") from error
 
 
-def _names(path: Path, cells: list[str], header: bool | None) -> tuple[str, ...]:
+def _names(
+    path: Path, cells: Sequence[str], after: Sequence[str] | None, header: bool | None, comma: bool
+) -> tuple[str, ...]:
     """The names in the first line, or none if it holds values."""
-    numbers = [cell for cell in cells if _number(cell) is not None]
-    texts = [cell for cell in cells if _number(cell) is None and cell.strip().lower() not in EMPTY]
+    filled = [(i, cell) for i, cell in enumerate(cells) if cell.strip().lower() not in EMPTY]
+    texts = [(i, cell) for i, cell in filled if number(cell, comma) is None]
+    numbers = [cell for i, cell in filled if number(cell, comma) is not None]
     if header is None and numbers and texts:
-        raise DataFormat(
-            "the first line mixes names and numbers",
-            where=f"{path}:1",
-            found=f"{texts[0]!r} and {numbers[0]!r}",
-            mend="Say header=True if it holds names; else every cell has to be a number.",
-        )
-    if header is False or (header is None and not texts):
+        header = False if after is not None and _alike(texts, after, comma) else None
+        if header is None:
+            found = f"{texts[0][1]!r} and {numbers[0]!r}"
+            raise DataFormat("the first line mixes names and numbers", where=f"{path}:1", found=found,
+                             mend="Say header=True if it holds names.")  # fmt: skip
+    if header is False or (header is None and (not texts or "?" in map(str.strip, cells))):  # no name, a missing value
         return ()
     names = tuple(cell.strip() for cell in cells)
     twice = [name for i, name in enumerate(names) if name in names[:i]]
@@ -90,45 +116,24 @@ def _names(path: Path, cells: list[str], header: bool | None) -> tuple[str, ...]
     return names
 
 
-def _numbers(path: Path, lines: Lines, names: tuple[str, ...], skip: int | None) -> tuple[Array, list[str]]:
-    """The numbers of all columns but ``skip``, and the text of that one."""
-    values, texts, rows = array("d"), [], 0
-    for number, cells in lines:
+def _alike(texts: Sequence[tuple[int, str]], after: Sequence[str], comma: bool) -> bool:
+    """Whether the next line has text where the first one has, so that both hold values."""
+    return all(i < len(after) and number(after[i], comma) is None for i, _ in texts)
+
+
+def _table(path: Path, names: tuple[str, ...], lines: Lines, *, comma: bool) -> RawTable:
+    """Texts by code, column by column."""
+    known = [dict[str, int]() for _ in names]
+    codes, at = [array("q") for _ in names], array("q")
+    for line, cells in lines:
         if len(cells) != len(names):
-            raise DataFormat(
-                "a line of the wrong width",
-                where=f"{path}:{number}",
-                found=f"{len(cells)} cells",
-                expected=f"{len(names)}",
-            )
-        if skip is not None:
-            texts.append(cells.pop(skip).strip())
-        try:
-            if any("_" in cell for cell in cells):  # Python reads 1_2 as 12
-                raise ValueError
-            values.extend(map(float, cells))
-        except ValueError:
-            del values[rows * (len(names) - (skip is not None)) :]  # the cells before the one that failed
-            kept = [name for i, name in enumerate(names) if i != skip]
-            values.extend(_cell(path, number, *each) for each in zip(kept, cells, strict=True))
-        rows += 1
-    return np.array(values).reshape(rows, -1) if rows else np.empty((0, len(names))), texts
-
-
-def _cell(path: Path, line: int, column: str, cell: str) -> float:
-    number = _number(cell)
-    if number is not None:
-        return number
-    if cell.strip().lower() in EMPTY:
-        return float("nan")
-    mend = "Write 1.5, not 1,5." if _number(cell.replace(",", ".")) is not None else ""
-    raise DataFormat("not a number", where=f"{path}:{line}:{column}", found=repr(cell), expected="a number", mend=mend)
-
-
-def _number(cell: str) -> float | None:
-    """The number in ``cell``, None if there is none; a written NaN is no number."""
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return None if value != value or "_" in cell else value
+            raise DataFormat("a line of the wrong width", where=f"{path}:{line}", found=f"{len(cells)} cells",
+                             expected=f"{len(names)}")  # fmt: skip
+        at.append(line)
+        for column, seen, cell in zip(codes, known, cells, strict=True):
+            column.append(seen.setdefault(cell.strip(), len(seen)))
+    raws = (
+        Raw(name, np.array(column, np.int64), tuple(seen))
+        for name, column, seen in zip(names, codes, known, strict=True)
+    )
+    return RawTable(str(path), tuple(raws), np.array(at, np.int64), comma)
