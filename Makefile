@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python $(PIP)
 BENCH := .venv-bench
 ARGS :=
 
-.PHONY: demo test acceptance bench clean
+.PHONY: demo test acceptance bench gallery clean
 
 # Train on the handwritten digits that come with scikit-learn, then say what the model is worth.
 demo: $(VENV)/demo.stamp
@@ -24,6 +24,10 @@ test: $(VENV)/dev.stamp
 # The figures that the recipes must reproduce; each measured value is a dated row of docs/results.md.
 acceptance: $(VENV)/dev.stamp
 	LOWERBOUND_RESULTS=$(CURDIR)/docs/results.md $(BIN)/python -m pytest -m acceptance --timeout 3600
+
+# The pictures that VAEs are known by, on real data (LOWERBOUND_DATA), into runs/gallery; trained runs are used again.
+gallery: $(VENV)/demo.stamp
+	$(BIN)/python scripts/gallery.py $(ARGS)
 
 # Speed against loops by hand and against whatever of bench/peers.txt could be installed, appended to bench/LOG.md:
 # a quarter of an hour on a machine that does nothing else. Options of bench/run.py: make bench ARGS='--rounds 3'.
