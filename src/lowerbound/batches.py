@@ -21,7 +21,7 @@ class Batch:
         x: values, (rows, *shape), one entry per cell.
         mask: True where observed, same shape, or None when all is.
         context: what the model is conditioned on, (rows, context).
-        labels: (rows,).
+        labels: (rows,) codes of classes, -1 where unknown.
         index: row numbers in the data, (rows,).
     """
 
@@ -45,6 +45,7 @@ class Rows:
         unit: see x.
         mask: (N, *shape) bool or None.
         labels: (N,) or None.
+        context: (N, context) or None.
         binarize: ``none`` or ``grey`` (values as they are), ``threshold`` (> 0.5), ``fixed`` (drawn once, keyed by the
             row and the seed) or ``sample`` (drawn at every use).
         seed: of ``fixed``, and of ``sample`` in evaluation.
@@ -52,13 +53,15 @@ class Rows:
 
     def __init__(
         self, x: np.ndarray[Any, Any], *, unit: float = 1.0, mask: np.ndarray[Any, Any] | None = None,
-        labels: np.ndarray[Any, Any] | None = None, binarize: str = "none", seed: int = 0,
+        labels: np.ndarray[Any, Any] | None = None, context: np.ndarray[Any, Any] | None = None,
+        binarize: str = "none", seed: int = 0,
         device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
         self.unit, self.dtype, self.binarize, self.seed = unit, dtype, binarize, seed
         self.x = _resident(x, device)
         self.mask = None if mask is None else _resident(mask, device)
         self.labels = None if labels is None else _resident(labels, device)
+        self.context = None if context is None else _resident(context, device).to(dtype)
         if binarize in ("fixed", "threshold"):
             self._binarize_once()
 
@@ -83,9 +86,9 @@ class Rows:
         x = self._values(self.x.index_select(0, index))
         if self.binarize == "sample":
             x = (noise[PURPOSE] < x).to(self.dtype)
-        mask = None if self.mask is None else self.mask.index_select(0, index)
-        labels = None if self.labels is None else self.labels.index_select(0, index)
-        return Batch(x, mask, None, labels, index)
+        fields = (self.mask, self.context, self.labels)
+        mask, context, labels = (None if field is None else field.index_select(0, index) for field in fields)
+        return Batch(x, mask, context, labels, index)
 
     def blocks(self, size: int) -> Iterator[Batch]:
         """All rows in order, in blocks of at most ``size``; what training samples is sampled once, as ``fixed``."""

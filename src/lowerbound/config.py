@@ -43,9 +43,12 @@ class DataConfig(Section):
     """Which rows are read, and how."""
 
     name: str = text("", "known name or path of the data; empty for data given in memory")
-    missing: str = text("error", "what NaN is: an error, or a missing value", "nan")
+    query: str = text("", "SQL that gives the rows, of a DuckDB or Parquet file")
+    columns: str = text("", "kinds of columns that are not to be inferred: age=count; share=bounded:low=0,high=1; note=drop")
+    missing: str = text("auto", "what NaN is: an error, or a missing value; auto: the latter in tables", "error", "nan")
     binarize: str = text("auto", "how grey levels become 0 and 1", "none", "sample", "fixed", "threshold", "grey")
-    scaling: str = text("auto", "how real values are standardised inside the model", "none", "global", "columns")
+    scaling: str = text("auto", "how the encoder's input is scaled; log: counts", "none", "global", "columns", "log")
+    context: str = text("", "what the model is conditioned on: label, or columns of a table: sex, age")
     split: str = text("auto", "how rows are set aside; auto: as published", "random", "time", "given", prefix="group:")
     validation: float = number(0.1, "share (below 1) or number of rows for early stopping", low=0)
     test: float = number(0.1, "share (below 1) or number of rows for evaluation", low=0)
@@ -61,6 +64,7 @@ class ModelConfig(Section):
     prior: Table = part("prior", "standard", "p(z)")
     decoder: Table = part("net", "mlp", "net from z to the likelihood's numbers", high=LARGEST)
     likelihood: Table = part("likelihood", "auto", "family of p(x|z)")
+    classifier: Table | None = part("net", "", "net from x to q(y|x) for labels known of some rows", high=LARGEST)
     corruption: Table | None = part("corruption", "", "what is done to x before the encoder; none for nothing")
     start: str = text("random", "first weights; closed_form: probabilistic PCA, for linear nets", "closed_form")
 

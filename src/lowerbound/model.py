@@ -226,7 +226,7 @@ class VAE(nn.Module):
         if not self.context:
             return x
         if context is None and self.fixed is not None:
-            context = self.fixed.expand(len(x), -1)
+            context = self.fixed.expand(x.shape[0], -1)
         if context is None or context.shape[-1] != self.context:
             found = "none" if context is None else str(context.shape[-1])
             raise DataShape(
@@ -261,11 +261,7 @@ class VAE(nn.Module):
                 f"scaling '{mode}' needs a likelihood with location and scale; {likelihood.title} has none",
                 mend="Set data.scaling = none, or choose the likelihood 'gaussian'.",
             )
-        if (self.classifier is None) != (self.classes == 0) or self.classes > self.context:
-            raise Incompatible(
-                "a classifier needs the labels as context", found=f"{self.classes} classes, context {self.context}",
-                mend="Set data.context = label.",
-            )  # fmt: skip
+        _check_classes(self.classifier is not None, self.classes, self.context)
         sizes = _sizes(self.embedding, q, likelihood, self.context, self.classes)
         for role, net in (("encoder", self.encoder), ("decoder", self.decoder), ("classifier", self.classifier)):
             if isinstance(net, nets.Net) and (net.inputs, net.outputs) != sizes[role]:
@@ -273,6 +269,14 @@ class VAE(nn.Module):
                     f"the {role} '{net.name}' maps {net.inputs} to {net.outputs}",
                     expected=f"{sizes[role][0]} to {sizes[role][1]}",
                 )
+
+
+def _check_classes(classifier: bool, classes: int, context: int) -> None:
+    if classifier != (classes > 0) or classes > context:
+        raise Incompatible(
+            "a classifier needs the labels as context", found=f"{classes} classes, context {context}",
+            mend="Set data.context = label, or leave model.classifier out.",
+        )  # fmt: skip
 
 
 Sizes = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
@@ -323,6 +327,7 @@ def assemble(spec: Mapping[str, Any], *, seed: int = 0, **live: nn.Module) -> VA
         raise ConfigError("an incomplete specification of a model", expected="also " + ", ".join(sorted(missing)))
     shape, context, classes = tuple(spec["shape"]), int(spec.get("context", 0)), int(spec.get("classes", 0))
     given = {"shape": shape, "latent": spec["latent"], "context": context, "columns": spec.get("columns", ())}
+    _check_classes(bool(spec.get("classifier")), classes, context)
     with scope(seed, "weights"):
         families: dict[str, Any] = {
             kind: build(kind, spec[kind], given) for kind in ("posterior", "prior", "likelihood")

@@ -33,7 +33,7 @@ class Net(Part, kind="net"):
 
 def shaped(y: Tensor, outputs: tuple[int, ...]) -> Tensor:
     """(rows, numbers) as (rows, *outputs)."""
-    return y.reshape(len(y), *outputs)
+    return y.reshape(y.shape[0], *outputs)
 
 
 class Linear(Net, name="linear"):

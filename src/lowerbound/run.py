@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,12 @@ from lowerbound.__about__ import __version__
 from lowerbound.batches import Rows
 from lowerbound.config import Config
 from lowerbound.data import Data, Split, load
-from lowerbound.data.check import check_values
-from lowerbound.errors import DataChanged, DataError, DataShape, ForeignCode, OutputExists, RunError
+from lowerbound.data.arrays import realigned
+from lowerbound.data.columns import Schema
+from lowerbound.data.conditions import LABEL, Conditions
+from lowerbound.data.context import complete, conditioned
+from lowerbound.data.door import is_table
+from lowerbound.errors import BadOption, DataChanged, DataError, DataShape, ForeignCode, OutputExists, RunError
 from lowerbound.files import LOCK, TEMPORARY, make_folder, write_together
 from lowerbound.model import VAE, assemble
 from lowerbound.parts import FOREIGN, Part, file_digest, import_file
@@ -56,8 +60,10 @@ class Run:
         where = self.path or "in memory"
         return f"Run({self.facts['name']}, {self.summary['recipe']}, latent {self.model.latent}, {where})"
 
-    def rows(self, source: Any = None, part: str = "test") -> Data:
+    def rows(self, source: Any = None, part: str = "test", *, partial: bool = False) -> Data:
         """Rows to use the model on: those given, or the recorded ones of ``train``, ``validation`` or ``test``.
+
+        Recorded rows without the label that the model is conditioned on are left out, unless ``partial``.
 
         Raises:
             DataError: nothing was given and the run has no such rows at hand.
@@ -65,23 +71,89 @@ class Run:
             DataShape: rows of another shape than the model's.
         """
         if source is None:
-            return self._recorded(part)
-        data = source if isinstance(source, Data) else load(source, missing=self.config.data.missing)
+            return self._recorded(part, partial)
+        data = self._read(source, partial)
         data = replace(data, unit=self.facts["unit"]) if data.x.dtype == np.uint8 and data.unit == 1.0 else data
         if data.shape != self.model.shape:
             raise DataShape(
                 "rows of another shape", where=data.name, found=str(data.shape), expected=str(self.model.shape)
             )
         family = self.model.likelihood_family
-        check_values(data, family.name, family.support, binarize=self.config.data.binarize, supports=audit.supports())
+        audit.check_rows(data, family.name, family.support, self.config.data.binarize)
         return data
 
-    def resident(self, data: Data, dtype: torch.dtype | None = None) -> Rows:
-        """Rows on the model's device, as evaluation sees them: what training binarised at random is binarised once."""
+    @property
+    def schema(self) -> Schema | None:
+        """What the columns of its table are; None for arrays and images."""
+        found = self.facts.get("schema")
+        return None if found is None else Schema.from_dict(found)
+
+    @property
+    def conditions(self) -> Conditions | None:
+        """What it is conditioned on; None for nothing."""
+        found = self.facts.get("context")
+        return None if found is None else Conditions.from_dict(found)
+
+    def at(self, given: Mapping[str, object]) -> "Run":
+        """The run where what it is conditioned on is this: every task that makes rows makes them so.
+
+        Rows that say otherwise are still encoded as what they are, so that their style alone is taken.
+
+        Args:
+            given: a value for each condition, ``{"label": 7}``.
+
+        Raises:
+            BadOption: not all of them, or the run is conditioned on nothing. UnknownName: a name or class not there.
+        """
+        conditions = self.conditions
+        if conditions is None:
+            raise BadOption("the run is conditioned on nothing", where="given", found=", ".join(given),
+                            mend="Train with data.context = label, as the recipe 'cvae' does.")  # fmt: skip
+        raw = conditions.raw(given)
+        if len(raw) < len(conditions.members):
+            raise BadOption("not all conditions are given", found=", ".join(given) or "none",
+                            expected=", ".join(conditions.names))  # fmt: skip
+        numbers = conditions.numbers(np.array([[raw[i] for i in range(len(raw))]]))[0]
         weight = next(self.model.parameters())
+        return replace(self, model=self.model.at(torch.from_numpy(numbers).to(weight)))
+
+    def _read(self, source: Any, partial: bool) -> Data:
+        """Rows with what is known of them, as the run tells it apart."""
+        conditions = self.conditions
+        if conditions is None or (isinstance(source, Data) and source.conditions is not None):
+            return self._table(source, self.schema)
+        data = self._table(source, conditions.table)
+        if data.labels is None and partial and conditions.names[0] == LABEL:
+            data = replace(data, labels=np.full(data.rows, -1))
+        unsaid = data.labels is None and self.model.fixed is not None and conditions.names == (LABEL,)
+        return data if unsaid else conditioned(data, conditions)
+
+    def _table(self, source: Any, schema: Schema | None) -> Data:
+        """Rows with the numbers that the run's own table has for its categories."""
+        missing = self.config.data.missing
+        if not isinstance(source, Data):
+            return load(source, missing=missing, schema=schema if is_table(source) else None)
+        if schema is None or source.schema == schema:
+            return source
+        return replace(source, schema=schema) if source.schema is None else realigned(source, schema)
+
+    def resident(self, data: Data, dtype: torch.dtype | None = None, *, partial: bool = False) -> Rows:
+        """Rows on the model's device, as evaluation sees them: what training binarised at random is binarised once.
+
+        Args:
+            data: from ``rows``.
+            dtype: other than the model's.
+            partial: whether labels that the model is conditioned on may be unknown.
+        """
         how = self.config.data.binarize
+        return self.feed(data if partial else complete(data), "fixed" if how == "sample" else how, dtype)
+
+    def feed(self, data: Data, binarize: str, dtype: torch.dtype | None = None) -> Rows:
+        """Rows on the model's device with their context."""
+        weight = next(self.model.parameters())
+        context = None if data.context is None or data.conditions is None else data.conditions.numbers(data.context)
         return Rows(
-            data.x, unit=data.unit, mask=data.mask, labels=data.labels, binarize="fixed" if how == "sample" else how,
+            data.x, unit=data.unit, mask=data.mask, labels=data.labels, context=context, binarize=binarize,
             seed=self.config.seed, device=weight.device, dtype=dtype or weight.dtype,
         )  # fmt: skip
 
@@ -94,6 +166,12 @@ class Run:
         """
         folder = refuse_existing(path, force)
         make_folder(folder)
+        write_together(folder, self.files())
+        self.path = folder
+        return folder
+
+    def files(self) -> dict[str, bytes]:
+        """What its folder holds: name -> contents, without code."""
         weights = safetensors.torch.save({name: value.contiguous() for name, value in self.model.state_dict().items()})
         facts = {
             "format": FORMAT, "spec": self.model.spec, "loss": self.loss, "data": self.facts, "summary": self.summary,
@@ -101,20 +179,28 @@ class Run:
         }  # fmt: skip
         history = "".join(json.dumps(line) + "\n" for line in self.history)
         split = {} if self.data is None or self.data.split is None else {"split.npz": _packed(self.data.split)}
-        write_together(folder, {
-            "config.toml": self.config.to_toml(), "history.jsonl": history, "environment.json": _json(environment()),
-            **split, "model.safetensors": weights, "model.json": _json(facts),
-        })  # fmt: skip
-        self.path = folder
-        return folder
+        texts = {
+            "config.toml": self.config.to_toml(),
+            "history.jsonl": history,
+            "environment.json": _json(environment()),
+        }
+        written = {name: text.encode() for name, text in texts.items()}
+        return {**written, **split, "model.safetensors": weights, "model.json": _json(facts).encode()}
 
-    def _recorded(self, part: str) -> Data:
+    def _recorded(self, part: str, partial: bool) -> Data:
         if self.data is None:
             self.data = self._reload()
         if not self.facts["split"][part]:
             raise DataError(f"the run has no {part} rows", mend="Give the rows to use, or fit with a share set aside.")
         chosen: Data = getattr(self.data, part)
-        return chosen
+        known = np.zeros((chosen.rows, 0)) if partial or chosen.context is None else chosen.context
+        gone = np.asarray(np.isnan(known).any(1))
+        if not gone.any():
+            return chosen
+        if gone.all():
+            raise DataError(f"no {part} row has a label, which the model is conditioned on",
+                            mend="Give rows with labels.")  # fmt: skip
+        return chosen.take(~gone)
 
     def _reload(self) -> Data:
         source = self.facts["source"]
@@ -122,7 +208,13 @@ class Run:
             raise DataError(
                 "the rows of this run are not at hand", found="data given in memory", mend="Give the rows to use."
             )
-        data = load(source) if self.facts["known"] else load(source, missing=self.config.data.missing)
+        settings = self.config.data
+        if self.facts["known"]:
+            data = load(source)
+        else:
+            query = settings.query or None
+            data = load(source, missing=settings.missing, query=query, columns=settings.columns)
+        data = data if (conditions := self.conditions) is None else conditioned(data, conditions)
         if data.fingerprint != self.facts["fingerprint"]:
             raise DataChanged(
                 "the data are not those of the run",
@@ -148,6 +240,8 @@ def describe(data: Data, known: bool) -> dict[str, Any]:
         "name": data.name, "source": data.source, "known": known, "rows": data.rows, "shape": list(data.shape),
         "unit": data.unit, "fingerprint": data.fingerprint, "columns": list(data.columns),
         "label_names": list(data.label_names), "missing": data.mask is not None, "split": {"how": split.how, **counts},
+        **({} if data.schema is None else {"schema": data.schema.as_dict()}),
+        **({} if data.conditions is None else {"context": data.conditions.as_dict()}),
     }  # fmt: skip
 
 
@@ -172,28 +266,46 @@ def open(path: str | Path, *, imports: Sequence[str | Path] = ()) -> Run:
     folder = Path(path)
     if not (folder / "model.json").is_file():
         raise RunError("not a run folder", where=str(folder), expected="a folder that `lowerbound fit --out` wrote")
-    facts = _read_json(folder / "model.json")
+    run = restore(lambda name: (folder / name).read_bytes(), folder, imports=imports)
+    run.path = folder
+    return run
+
+
+def restore(read: Callable[[str], bytes], where: str | Path, *, imports: Sequence[str | Path] = ()) -> Run:
+    """A run from what its folder holds, as ``Run.files`` gives it.
+
+    Args:
+        read: the contents of a file, by its name.
+        where: they are from, for messages.
+        imports: as of ``open``.
+
+    Raises:
+        RunError, ForeignCode: as of ``open``.
+    """
+    place = Path(where)
+    facts = _read_json(read, place / "model.json")
     if facts.get("format", 0) > FORMAT:
         raise RunError(
             "of a newer format",
-            where=str(folder / "model.json"),
+            where=str(place / "model.json"),
             found=str(facts["format"]),
             expected=f"at most {FORMAT}",
             mend="Upgrade lowerbound.",
         )
     _import(facts["imports"], imports)
-    content = (folder / "model.safetensors").read_bytes()
+    content = read("model.safetensors")
     if hashlib.sha256(content).hexdigest() != facts["sha256"]:
         raise RunError(
-            "the weights are damaged", where=str(folder / "model.safetensors"), expected="the recorded SHA-256",
+            "the weights are damaged", where=str(place / "model.safetensors"), expected="the recorded SHA-256",
             mend="Restore a copy, or go on from the last checkpoint: fit with resume='auto'.",
         )  # fmt: skip
     weights = safetensors.torch.load(content)
     model = assemble(facts["spec"])
-    model.to(next(iter(weights.values())).dtype).load_state_dict(weights)
-    config = Config.from_toml((folder / "config.toml").read_bytes(), str(folder / "config.toml"))
-    history = [json.loads(line) for line in (folder / "history.jsonl").read_text("utf-8").splitlines()]
-    return Run(model.eval(), config, facts["loss"], facts["data"], facts["summary"], history, None, folder)
+    dtype = next(weight.dtype for weight in weights.values() if weight.is_floating_point())
+    model.to(dtype).load_state_dict(weights)
+    config = Config.from_toml(read("config.toml"), str(place / "config.toml"))
+    history = [json.loads(line) for line in read("history.jsonl").decode().splitlines()]
+    return Run(model.eval(), config, facts["loss"], facts["data"], facts["summary"], history)
 
 
 def foreign(model: VAE) -> list[dict[str, str]]:
@@ -251,9 +363,9 @@ def _json(facts: Mapping[str, Any]) -> str:
     return json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(read: Callable[[str], bytes], path: Path) -> dict[str, Any]:
     try:
-        facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        facts: dict[str, Any] = json.loads(read(path.name))
     except (ValueError, OSError) as error:
         raise RunError("cannot be read", where=str(path), found=str(error)) from None
     return facts

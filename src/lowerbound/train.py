@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from lowerbound import audit, devices
-from lowerbound.batches import Rows
 from lowerbound.checkpoints import differences
 from lowerbound.config import Config, check_parts, dotted, override
 from lowerbound.data import Data, load
+from lowerbound.data.context import complete, separate
 from lowerbound.data.known import KNOWN
 from lowerbound.errors import BadOption, DiskError, Incompatible, RunError, unknown
+from lowerbound.evaluation import reached
 from lowerbound.interrupts import Interrupts
 from lowerbound.keeper import EVERY, Keeper
 from lowerbound.linear import fill_closed_form
@@ -25,6 +26,7 @@ from lowerbound.model import VAE, assemble
 from lowerbound.objectives import Objective
 from lowerbound.parts import build, file_digest, import_file
 from lowerbound.progress import Bar
+from lowerbound.randomness import scope
 from lowerbound.recipes import resolve as resolve_recipe
 from lowerbound.run import Run, describe, refuse_existing
 from lowerbound.run import open as open_run
@@ -119,13 +121,8 @@ def fit(
     chosen = override(base, {"seed": seed, **dotted(overrides)} if config is None or seed else dotted(overrides))
     devices.pick(chosen.train.device)  # refused before data are read
     source = _open(data, chosen, download)
-    settled = _settle(chosen, source, foreign=bool(imports))
-    split = source.with_split(
-        0 if validation_data is not None else settled.data.validation,
-        settled.data.test,
-        settled.seed,
-        settled.data.split,
-    )
+    settled = _settle(chosen, separate(source, chosen.data.context), foreign=bool(imports))
+    split = _split(source, settled, validation_data is None)
     held_out = split.validation if validation_data is None else _open(validation_data, chosen, download)
     known = isinstance(data, str) and data in KNOWN
     run = Run(_model(settled, split), settled, {}, describe(split, known), {}, [], split)
@@ -174,7 +171,20 @@ def _open(data: Any, config: Config, download: bool) -> Data:
         return data
     if isinstance(data, str) and data in KNOWN:
         return load(data, download=download)
-    return load(data, missing=config.data.missing)
+    settings = config.data
+    return load(data, missing=settings.missing, query=settings.query or None, columns=settings.columns)
+
+
+def _split(source: Data, config: Config, validate: bool) -> Data:
+    """The rows with their split, made before what they are conditioned on is taken off and measured."""
+    settings = config.data
+    whole = source.with_split(
+        settings.validation if validate else 0, settings.test, config.seed, settings.split
+    )  # fmt: skip
+    data = separate(whole, settings.context)
+    if data.conditions is None or data.context is None or data.split is None:
+        return data
+    return replace(data, conditions=data.conditions.measured(data.context[data.split.train]))
 
 
 def _settle(config: Config, data: Data, foreign: bool) -> Config:
@@ -206,22 +216,18 @@ def _train(
     run: Run, held_out: Data, weights: Mapping[str, torch.Tensor] | None, keeper: Keeper, watch: Watch, recipe: str
 ) -> bool:
     """Everything between an assembled model and a trained run; whether it was finished before."""
-    config, data = run.config, run.rows(part="train")
+    config, data = run.config, run.rows(part="train", partial=True)
     weight = next(run.model.parameters())
-    objective: Objective = build("objective", config.objective, {})
-    objective.accepts(run.model)
+    objective = _objective(config, run.model)
     run.loss = audit.loss(config, run.model, objective)
-    rows = Rows(
-        data.x, unit=data.unit, mask=data.mask, labels=data.labels, binarize=config.data.binarize, seed=config.seed,
-        device=weight.device, dtype=weight.dtype,
-    )  # fmt: skip
+    rows = run.feed(data if objective.labels else complete(data), config.data.binarize)
     with devices.threads(config.train.threads):
         initialise(run.model, rows, config.train, config.seed)
         if config.model.start == "closed_form":
             fill_closed_form(run.model, torch.from_numpy(data.values(dtype=np.float64)).to(weight.device))
         if weights is not None:
             run.model.load_state_dict(dict(weights))
-        outside = run.resident(run.rows(held_out)) if held_out.rows else None
+        outside = run.resident(run.rows(held_out), partial=objective.labels) if held_out.rows else None
         loop = Loop(run.model, objective, rows, config.train, seed=config.seed, held_out=outside)
         resumed = keeper.resume(loop)
         idle = resumed is not None and loop.done
@@ -230,6 +236,15 @@ def _train(
             run.summary["resumed"] = resumed.step
     run.history = keeper.history
     return idle
+
+
+def _objective(config: Config, model: VAE) -> Objective:
+    """The objective beside its model, with weights of its own, if it has some, from the seed."""
+    weight = next(model.parameters())
+    with scope(config.seed, "objective"):
+        objective: Objective = build("objective", config.objective, {"latent": model.latent, "shape": model.shape})
+    objective.accepts(model)
+    return objective.to(weight.device, weight.dtype)
 
 
 def _follow(loop: Loop, keeper: Keeper, line: str, watch: Watch) -> Mapping[str, Any]:
@@ -253,7 +268,9 @@ def _follow(loop: Loop, keeper: Keeper, line: str, watch: Watch) -> Mapping[str,
         "rows_per_second": round(len(loop.rows) * epochs / seconds) if epochs else 0,
         "best": _best(keeper.history, loop.objective.reports), "stopped": _why(loop) if loop.done else asked,
     }  # fmt: skip
-    said = {"notes": bar.said} if bar.said else {}
+    said: dict[str, Any] = {"notes": bar.said} if bar.said else {}
+    aims = reached(loop.model, loop.objective, loop.rows, loop.seed)
+    said |= {"reached": aims} if aims else {}
     return {**facts, **said, **({} if keeper.failed is None else {"not_saved": keeper.failed})}
 
 

@@ -40,7 +40,8 @@ def read_frame(source: Any, *, labels: Any = None) -> RawTable:
     names = list(map(str, frame.columns))
     if len(set(names)) < len(names):
         raise DataShape("two columns have the same name", where="frame")
-    table = split_off(RawTable("frame", tuple(_column(frame[name], str(name)) for name in frame.columns)), labels)
+    columns = tuple(_column(frame.get_column(name), str(name)) for name in frame.columns)
+    table = split_off(RawTable("frame", columns), labels)
     if not table.columns:
         raise DataShape("the frame has no column of values")
     return table
@@ -53,7 +54,7 @@ def _column(series: Any, name: str) -> Raw:
     if kind.startswith(("Date", "Datetime")):
         return Raw(name, values=_days(series), date=True)
     if kind.startswith(("String", "Categorical", "Enum", "Boolean", "Object")):
-        cells = [None if cell is None or cell != cell else cell for cell in series.to_list()]
+        cells = [None if cell is None or cell != cell else cell for cell in _cells(series)]
         if all(cell is None or isinstance(cell, str | bool | np.bool_) for cell in cells):
             return _texts(name, [None if cell is None else str(cell) for cell in cells])
     raise DataFormat("a column is not of plain values", where=f"frame, column {name!r}", found=kind,
@@ -67,9 +68,15 @@ def _texts(name: str, cells: list[str | None]) -> Raw:
     return Raw(name, np.array(codes, np.int64), tuple(known))
 
 
+def _cells(series: Any) -> list[Any]:
+    """What stands in a column, None where nothing does, however the library marks that."""
+    both = zip(series.to_list(), series.is_null().to_list(), strict=True)
+    return [None if gone else cell for cell, gone in both]
+
+
 def _numbers(series: Any) -> Array:
     if series.null_count():
-        return np.array([np.nan if value is None else float(value) for value in series.to_list()])
+        return np.array([np.nan if value is None else float(value) for value in _cells(series)])
     values: Array = series.to_numpy()
     return values.astype(np.float64)
 
