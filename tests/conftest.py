@@ -1,11 +1,13 @@
 """The real data sets, and the guard of everything global."""
 
+import importlib.util
 import os
 import random
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -36,6 +38,25 @@ def browser() -> Iterator[Any]:
         made = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield made
         made.close()
+
+
+@pytest.fixture
+def example() -> Iterator[Callable[[str], ModuleType]]:
+    """Loads a script of the examples, ``disentanglement/study`` or its like, as a module."""
+    names: list[str] = []
+
+    def load(path: str) -> ModuleType:
+        file = Path(__file__).parents[1] / "examples" / f"{path}.py"
+        names.append("example_" + path.replace("/", "_"))
+        spec = importlib.util.spec_from_file_location(names[-1], file)
+        assert spec is not None and spec.loader is not None
+        sys.modules[names[-1]] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    for name in names:
+        del sys.modules[name]
 
 
 def _snapshot() -> dict[str, object]:

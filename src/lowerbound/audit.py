@@ -9,36 +9,47 @@ from lowerbound import catalogue
 from lowerbound.config import Config, override
 from lowerbound.data import Data
 from lowerbound.data.check import check_values
+from lowerbound.data.columns import check_columns, plain
+from lowerbound.data.conditions import LABEL
+from lowerbound.data.source import chunks
 from lowerbound.errors import Incompatible
+from lowerbound.likelihoods import Likelihood
 from lowerbound.model import VAE
 from lowerbound.objectives import Objective
-from lowerbound.parts import REGISTRY, find
+from lowerbound.parts import REGISTRY, Part, find
 
+COUNT_ZEROS = 0.05  # share of zeros from which on whole numbers are taken for counts
+TABLE = "columns"  # support of likelihoods that know what each column is
 BOUNDS = ("elbo", "iwae_bound")  # what an objective reports that bounds log p(x) from below
 
 
 def supports() -> dict[str, str]:
-    """Likelihood name -> the support of its values."""
-    return {name: getattr(cls, "support", "real") for name, cls in REGISTRY["likelihood"].items()}
+    """Likelihood name -> the support of its values, where values alone decide."""
+    found = {name: getattr(cls, "support", "real") for name, cls in REGISTRY["likelihood"].items()}
+    return {name: support for name, support in found.items() if support != TABLE}
 
 
 def resolve(config: Config, data: Data) -> Config:
     """The configuration with every ``auto`` of data and likelihood decided by the data.
 
-    Zeros and ones, and 8-bit images, get ``bernoulli`` (grey levels with ``binarize = sample``); real values
-    ``gaussian``. Columns of a table are scaled one by one; images are left as they are.
+    Tables get ``columns``. Of arrays, zeros and ones, and 8-bit images, get ``bernoulli`` (grey levels with
+    ``binarize = sample``); counts, that is rows of whole numbers from 0 with a share of zeros, ``negative_binomial``;
+    real values ``gaussian``. Columns are scaled one by one, counts by their logarithm; images are left as they are.
     """
     grey = data.is_image and data.unit == 1 / 255
     binary = not grey and _is_binary(data)
     changes: dict[str, Any] = {}
     if config.model.likelihood["name"] == "auto":
-        changes["model.likelihood"] = "bernoulli" if grey or binary else "gaussian"
+        usual = "bernoulli" if grey or binary else _of_numbers(data)
+        changes["model.likelihood"] = usual if data.schema is None else "columns"
     name = changes.get("model.likelihood", config.model.likelihood["name"])
     family = REGISTRY["likelihood"].get(name)
     if config.data.binarize == "auto":
         changes["data.binarize"] = "sample" if grey and getattr(family, "support", "") == "binary" else "none"
     if config.data.scaling == "auto":
-        changes["data.scaling"] = "columns" if getattr(family, "relocates", False) and not data.is_image else "none"
+        changes["data.scaling"] = "none" if data.is_image else _scaling(family)
+    if config.data.missing == "auto":
+        changes["data.missing"] = "error" if data.schema is None else "nan"
     if config.data.split == "auto":
         changes["data.split"] = data.split.how if data.split is not None else "random"
     return override(config, changes)
@@ -54,13 +65,35 @@ def check(config: Config, data: Data) -> None:
         Incompatible: ``binarize`` with a likelihood that is not of zeros and ones.
     """
     name, binarize = config.model.likelihood["name"], config.data.binarize
-    support = getattr(find("likelihood", name), "support", "real")
+    support = _support(config)
     if binarize != "none" and support != "binary":
         raise Incompatible(
             f"binarize '{binarize}' needs a likelihood of zeros and ones; '{name}' has support '{support}'",
             mend="Set data.binarize = none, or the likelihood 'bernoulli'.",
         )  # fmt: skip
-    check_values(data, name, support, binarize=binarize, supports=supports())
+    check_rows(data, name, support, binarize)
+
+
+def check_rows(data: Data, likelihood: str, support: str, binarize: str = "none") -> None:
+    """Check the values of rows against a likelihood's support.
+
+    Raises:
+        DataRange, DataMissing: naming row and column. Incompatible: a likelihood of tables without one, or categories
+        without such a likelihood.
+    """
+    if support == TABLE:
+        if data.schema is None:
+            mend = "Give a file or a frame, or choose another likelihood."
+            raise Incompatible(f"likelihood '{likelihood}' needs a table", found=data.name, mend=mend)
+        check_columns(data.x, data.mask, data.schema, data.name)
+        return
+    texts = [column.name for column in data.schema or () if column.named]
+    if texts:
+        raise Incompatible(
+            f"likelihood '{likelihood}' knows numbers only", where=data.name, found=f"categories in {', '.join(texts)}",
+            mend="Choose the likelihood 'columns', or leave them out: data.columns = \"" + texts[0] + "=drop\".",
+        )  # fmt: skip
+    check_values(data, likelihood, support, binarize=binarize, supports=supports())
 
 
 def specification(config: Config, data: Data, foreign: bool = False) -> dict[str, Any]:
@@ -73,7 +106,17 @@ def specification(config: Config, data: Data, foreign: bool = False) -> dict[str
     if model.corruption is not None:
         tables["corruption"] = model.corruption
     embedding = {"mode": config.data.scaling, "masked": data.mask is not None}
-    return {"shape": list(data.shape), "latent": model.latent, "embedding": embedding, **tables}
+    conditions = data.conditions
+    context = 0 if conditions is None else conditions.width
+    sizes: dict[str, Any] = {
+        "shape": list(data.shape), "latent": model.latent, "embedding": embedding, "context": context
+    }  # fmt: skip
+    if model.classifier is not None:
+        tables["classifier"] = model.classifier
+        labelled = conditions is not None and conditions.names[0] == LABEL
+        sizes["classes"] = conditions.members[0].width if conditions is not None and labelled else 0
+    typed = data.schema is not None and _support(config) == TABLE
+    return {**sizes, **tables, **({"columns": [plain(column) for column in data.schema or ()]} if typed else {})}
 
 
 def loss(config: Config, model: VAE, objective: Objective) -> dict[str, Any]:
@@ -88,8 +131,9 @@ def loss(config: Config, model: VAE, objective: Objective) -> dict[str, Any]:
         "reduction": f"sum over {cells} cells, mean over rows",
         "beta": last,
         "beta_normalised": None if last is None else last * model.latent / cells,
+        "besides": objective.says,
         "unit": "nats",
-        "value": "cross-entropy, not a log-likelihood" if grey else _value(objective),
+        "value": "cross-entropy, not a log-likelihood" if grey else _value(config, objective) + _weighted(model),
         "scaling": config.data.scaling,
         "binarize": config.data.binarize,
     }
@@ -98,8 +142,9 @@ def loss(config: Config, model: VAE, objective: Objective) -> dict[str, Any]:
 def line(facts: Mapping[str, Any]) -> str:
     """The one line that is printed before training."""
     beta = facts["beta"]
-    weight = "no KL" if beta is None else f"beta {beta:g} (normalised {facts['beta_normalised']:.3g})"
-    about = [facts["likelihood"], f"{facts['reduction']}, in {facts['unit']}", weight, facts["value"]]
+    weight = "" if beta is None else f"beta {beta:g} (normalised {facts['beta_normalised']:.3g})"
+    terms = [term for term in (weight, facts.get("besides", "")) if term] or ["no KL"]
+    about = [facts["likelihood"], f"{facts['reduction']}, in {facts['unit']}", *terms, facts["value"]]
     if facts["scaling"] != "none":
         about.append(f"scaling {facts['scaling']}, densities in the units given")
     if facts["binarize"] != "none":
@@ -107,8 +152,32 @@ def line(facts: Mapping[str, Any]) -> str:
     return "loss: " + " · ".join(about)
 
 
-def _value(objective: Objective) -> str:
-    return "a lower bound on log p(x)" if objective.reports in BOUNDS else "log p(x|z), not a bound on log p(x)"
+def held_to(reached: Mapping[str, Any]) -> str:
+    """What a constraint came to on the training rows, for people.
+
+    >>> held_to({"kl": {"aim": 5.0, "reached": 4.991}, "multiplier": 1.08})
+    'kl 4.991 where 5 was asked for, multiplier 1.08'
+    """
+    held = [
+        f"{name.replace('_', ' ')} {found['reached']:.4g} where {found['aim']:g} was asked for"
+        if isinstance(found, Mapping) else f"{name} {found:.4g}"
+        for name, found in reached.items()
+    ]  # fmt: skip
+    return ", ".join(held)
+
+
+def _value(config: Config, objective: Objective) -> str:
+    if objective.labels:
+        return "a lower bound on log p(x), on log p(x, label) where the label is known"
+    quantity = f"log p(x|{config.data.context})" if config.data.context else "log p(x)"
+    return f"a lower bound on {quantity}" if objective.reports in BOUNDS else f"log p(x|z), not a bound on {quantity}"
+
+
+def _weighted(model: VAE) -> str:
+    """What weights of columns do to the value."""
+    if model.likelihood_family.weights is None:
+        return ""
+    return "; in training weighted by column and so not a bound, on held-out rows not weighted"
 
 
 def _name(table: Mapping[str, Any]) -> str:
@@ -124,6 +193,34 @@ def _name(table: Mapping[str, Any]) -> str:
         else []
     )
     return f"{table['name']} ({', '.join(scale + changed)})" if scale + changed else str(table["name"])
+
+
+def _of_numbers(data: Data) -> str:
+    """The likelihood of a table: of counts, if there are zeros among whole numbers, and else of real values."""
+    counts = not data.is_image and data.unit == 1.0 and _are_counts(data)
+    return "negative_binomial" if counts else "gaussian"
+
+
+def _are_counts(data: Data) -> bool:
+    zeros = seen = 0
+    for part in chunks(data.x):
+        values = data.x[part] if data.mask is None else data.x[part][data.mask[part]]
+        if not ((values >= 0) & (values == np.floor(values))).all():
+            return False
+        zeros, seen = zeros + int((values == 0).sum()), seen + values.size
+    return zeros > COUNT_ZEROS * seen
+
+
+def _scaling(family: type[Part] | None) -> str:
+    if getattr(family, "support", "") == "count":
+        return "log"
+    return "columns" if getattr(family, "relocates", False) else "none"
+
+
+def _support(config: Config) -> str:
+    table = config.model.likelihood
+    family = find("likelihood", table["name"])
+    return family.support_of(table) if issubclass(family, Likelihood) else "real"
 
 
 def _is_binary(data: Data) -> bool:

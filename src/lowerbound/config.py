@@ -44,7 +44,7 @@ class DataConfig(Section):
 
     name: str = text("", "known name or path of the data; empty for data given in memory")
     query: str = text("", "SQL that gives the rows, of a DuckDB or Parquet file")
-    columns: str = text("", "kinds of columns that are not to be inferred: age=count; share=bounded:low=0,high=1; note=drop")
+    columns: str = text("", "kinds that are not to be inferred: age=count; share=bounded:low=0,high=1; note=drop")
     missing: str = text("auto", "what NaN is: an error, or a missing value; auto: the latter in tables", "error", "nan")
     binarize: str = text("auto", "how grey levels become 0 and 1", "none", "sample", "fixed", "threshold", "grey")
     scaling: str = text("auto", "how the encoder's input is scaled; log: counts", "none", "global", "columns", "log")

@@ -13,7 +13,8 @@ from torch.distributions import Distribution
 
 from lowerbound.errors import ConfigError
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
 
 
@@ -128,6 +129,7 @@ def _thresholds(values: tuple[int, int]) -> None:
 COMPILE_SECONDS = 12.0  # a cold compilation on two cores; measured 7 to 10 s
 EAGER_FLOPS = 1e11  # a second, of a small net on one or two cores; measured 0.8e11 to 2e11
 COMPILED_GAIN = 0.08  # share of an eager step that compiling saves; measured 0.08 to 0.2 for fully connected nets
+
 
 def compiling_pays(work: float) -> bool:
     """Whether a compiled step saves more than compiling costs, over ``work`` floating-point operations of training.

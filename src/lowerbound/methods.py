@@ -218,8 +218,7 @@ LABELS = (
     Recipe(
         "cvae", "Conditional VAE: the label is given to encoder and decoder",
         {"data": {"context": "label"}},
-        Citation("Sohn, Lee & Yan", 2015, "Learning Structured Output Representation using Deep Conditional Generative "
-                 "Models, NIPS", "https://papers.nips.cc/paper/5775"),
+        SEMI,
         None,
         "The code is left with the style: see `lowerbound independence`. data.context = \"sex, age\" conditions on "
         "columns of a table instead. log p(x|label) compares with log p(x) only where the label counts as given; no "

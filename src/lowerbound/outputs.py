@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowerbound import figures
+from lowerbound.data.columns import Schema
 from lowerbound.errors import BadOption, DataShape, OutputExists
 from lowerbound.files import write_whole
 
@@ -16,10 +17,13 @@ Array = npt.NDArray[Any]
 ENDINGS = (".npy", ".csv", ".png")
 
 
-def write_array(values: Array, path: str | Path, *, columns: tuple[str, ...] = (), force: bool = False) -> Path:
+def write_array(
+    values: Array, path: str | Path, *, columns: tuple[str, ...] = (), schema: Schema | None = None, force: bool = False
+) -> Path:
     """Write rows (rows, ...) to ``path``.
 
-    ``.npy`` keeps shape and type, ``.csv`` one line a row (NaN is an empty cell), ``.png`` a grid of images.
+    ``.npy`` keeps shape and type, ``.csv`` one line a row (NaN is an empty cell; categories and
+    dates of a table with a schema are written as text), ``.png`` a grid of images.
 
     Raises:
         OutputExists: the file is there, and ``force`` was not given.
@@ -33,7 +37,7 @@ def write_array(values: Array, path: str | Path, *, columns: tuple[str, ...] = (
         np.save(buffer, values, allow_pickle=False)
         write_whole(path, buffer.getvalue())
     elif kind == ".csv":
-        write_whole(path, _table(values.reshape(len(values), -1), columns))
+        write_whole(path, _table(values.reshape(len(values), -1), columns, schema))
     else:
         if values.ndim != 4:
             raise DataShape(
@@ -43,16 +47,21 @@ def write_array(values: Array, path: str | Path, *, columns: tuple[str, ...] = (
     return path
 
 
-def writable(path: str | Path, *, force: bool = False) -> Path:
+def writable(path: str | Path, *, force: bool = False, endings: tuple[str, ...] = ENDINGS) -> Path:
     """The path, if rows can be written there; its folder is made.
+
+    Args:
+        path: of the file.
+        force: write over what is there.
+        endings: that can be written.
 
     Raises:
         OutputExists: the file is there, and ``force`` was not given.
         BadOption: an ending that is not written.
     """
     path = Path(path)
-    if path.suffix.lower() not in ENDINGS:
-        expected = " or ".join(ENDINGS)
+    if path.suffix.lower() not in endings:
+        expected = " or ".join(endings)
         raise BadOption("an ending that is not written", where=str(path), found=f"'{path.suffix}'", expected=expected)
     if path.is_dir() or (path.exists() and not force):
         raise OutputExists("already there", where=str(path), mend="Choose another name, or overwrite it with force.")
@@ -60,10 +69,10 @@ def writable(path: str | Path, *, force: bool = False) -> Path:
     return path
 
 
-def _table(values: Array, columns: tuple[str, ...]) -> str:
+def _table(values: Array, columns: tuple[str, ...], schema: Schema | None) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns if len(columns) == values.shape[1] else [f"x{i}" for i in range(values.shape[1])])
-    for row in values.tolist():
-        writer.writerow(["" if cell != cell else cell for cell in row])
+    rows = values.tolist() if schema is None else schema.cells(values)
+    writer.writerows(["" if cell != cell else cell for cell in row] for row in rows)
     return text.getvalue()

@@ -180,9 +180,11 @@ def _headline(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         bits = facts["bits_per_dimension"]
         yield "bits per dimension", number(bits["mean"], 4), f"± {number(bits['se'], 4)}"
     if facts["kl"] is not None:
-        latent = len(facts["kl"]["per_dimension"])
+        latent = facts["kl"]["latent"]
         yield "KL", number(facts["kl"]["total"]), "nats"
         yield "active units", str(facts["active_units"]), f"of {latent}"
+    if facts["reconstruction"]["mse"] is None:
+        return
     mean = facts["baselines"].get("mean", {}).get("mse")
     about = "" if mean is None else f"{number(100 * facts['reconstruction']['mse'] / mean, 1)} % of the mean's"
     yield "squared error", f"{facts['reconstruction']['mse']:.4g}", about
@@ -235,8 +237,8 @@ def _codes(facts: Mapping[str, Any]) -> Markup | None:
     spent, found = facts["aggregated_posterior"], facts["doctor"]
     parts = [("which row it is", spent["information"]), ("correlation of dimensions", spent["total_correlation"]),
              ("single dimensions off the prior", spent["dimension_kl"])]  # fmt: skip
-    latent = len(facts["kl"]["per_dimension"])
-    said = [f"{found['informative_dimensions']} of {latent} dimensions hold more than 0.01 nats."]
+    latent, informative = facts["kl"]["latent"], found["informative_dimensions"]
+    said = [] if informative is None else [f"{informative} of {latent} dimensions hold more than 0.01 nats."]
     if found["expected_dimensions"] is not None:
         said.append(f"The best linear model would use {found['expected_dimensions']} at this beta and sigma.")
     if found["noise"] is not None:
@@ -291,6 +293,7 @@ def _about(run: Run, facts: Mapping[str, Any]) -> Markup:
         ("fingerprint", tag("code", data["fingerprint"][:16])),
         ("trained", f"{summary['epochs']} epochs in {summary['seconds']:.1f} s; {summary['stopped']}"
                     + (f"; best epoch {best['epoch']}" if best else "")),
+        *([("held to", audit.held_to(summary["reached"]))] if "reached" in summary else []),
         ("latent", run.model.latent),
         ("weights", sum(weight.numel() for weight in run.model.parameters())),
         ("folder", "in memory" if run.path is None else tag("code", run.path.name)),

@@ -14,8 +14,10 @@ from typer.testing import Result
 from lowerbound.__about__ import __version__
 
 VERBS = [
-    "fit", "evaluate", "score", "anomaly", "generation", "reconstruct", "sample", "encode", "decode",
-    "compare", "similar", "estimate", "gap", "recipes", "parts", "check", "selftest", "data",
+    "fit", "evaluate", "score", "anomaly", "generation", "reconstruct", "sample", "encode", "decode", "interpolate",
+    "traverse", "manifold", "arithmetic", "embed", "impute", "imputation", "refit", "compare", "similar",
+    "disentangle", "predict", "analogies", "independence", "estimate", "gap", "explain", "export", "serve",
+    "recipes", "parts", "check", "selftest", "data",
 ]  # fmt: skip
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "rich")
 ALL_HELP = f"""

@@ -36,7 +36,7 @@ def test_parts_as_text_and_as_paths() -> None:
 def test_every_named_option_reaches_its_setting() -> None:
     values = {"device": "cpu", "precision": "fp64", "binarize": "none", "encoder": "linear", "decoder": "conv"}
     values |= {"posterior": "point", "prior": "standard", "likelihood": "bernoulli", "corruption": "dropout"}
-    values |= {"objective": "reconstruction"}
+    values |= {"objective": "reconstruction", "query": "select 1", "columns": "a=count"}
     given = {name: values.get(name, 3) for name in NAMED}
     tree = settle("vae", None, [], given).as_dict()
     for name, value in given.items():

@@ -108,7 +108,8 @@ def test_data(cli: Invoke, answer: Ask, tmp_path: Path) -> None:
     assert "CC BY 4.0" in cli("data", "list").stdout
     (tmp_path / "t.csv").write_text("a,b\n1,\n2,0.5\n")
     found = answer("data", "show", tmp_path / "t.csv")
-    assert (found["rows"], found["columns"], found["missing"], found["fitting"]) == (2, ["a", "b"], 0.25, ["gaussian"])
+    assert (found["rows"], found["columns"], found["missing"]) == (2, ["a", "b"], 0.25)
+    assert found["fitting"] == ["columns", "gaussian", "laplace", "student_t"]
     assert "a, b" in cli("data", "show", tmp_path / "t.csv").stdout
     assert answer("data", "fetch", "digits") == {"name": "digits", "rows": 1797, "shape": [1, 8, 8]}
 

@@ -16,15 +16,16 @@ FAMILIES = {
     "lognormal": "positive",
     "discretised_logistic": "byte",
     "poisson": "count",
+    "categorical": "codes",
 }
 #           value: the supports that hold it
 BELONGS = {
-    0.0: {"binary", "unit", "real", "count", "byte"},
+    0.0: {"binary", "unit", "real", "count", "codes", "byte"},
     0.5: {"unit", "open-unit", "real", "positive"},
-    1.0: {"binary", "unit", "real", "positive", "count", "byte"},
+    1.0: {"binary", "unit", "real", "positive", "count", "codes", "byte"},
     1.5: {"real", "positive"},
-    255.0: {"real", "positive", "count", "byte"},
-    256.0: {"real", "positive", "count"},
+    255.0: {"real", "positive", "count", "codes"},
+    256.0: {"real", "positive", "count", "codes"},
     -1.0: {"real"},
 }
 
@@ -129,7 +130,7 @@ def test_describe() -> None:
         "factors": {},
         "split": {"how": "time", "train": 1, "validation": 1, "test": 1},
         "fingerprint": data.fingerprint,
-        "fitting": ["discretised_logistic", "gaussian", "poisson"],
+        "fitting": ["categorical", "gaussian", "poisson"],
     }
     assert {name: said[name] for name in expected} == expected
     assert said["missing"] == pytest.approx(1 / 6)

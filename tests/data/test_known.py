@@ -151,7 +151,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_set_says_whose_it_is() -> None:
-    assert set(known_names()) == {*SHAPES, "fashion-mnist"}
+    assert set(known_names()) == {*SHAPES, "fashion-mnist", "sc-mixology"}
     for each in KNOWN.values():
         assert each.licence and each.citation
         assert all(file.sha256 or file.md5 or each.fingerprint or not file.needed for file in each.files)

@@ -12,6 +12,7 @@ import torch
 
 import lowerbound
 import lowerbound.objectives  # registers the objectives
+from lowerbound.checks.base import EXAMPLE, required
 from lowerbound.parts import REGISTRY, Part
 
 FOUND = [found.name for found in pkgutil.walk_packages(lowerbound.__path__, "lowerbound.")]
@@ -79,8 +80,11 @@ def lacking(part: type[Part]) -> list[str]:
 
 def sized(part: type[Part]) -> dict[str, object]:
     """Something for each name that stands before the star."""
-    given = {"shape": (1, 8, 8), "latent": 2, "inputs": (1, 8, 8), "outputs": (3,)}
-    return {name: given[name] for name in inspect.signature(part.__init__).parameters if name in given}
+    names = inspect.signature(part.__init__).parameters
+    shape = EXAMPLE["shape"] if "columns" in names else (1, 8, 8)
+    given = {**EXAMPLE, "shape": shape, "inputs": (1, 8, 8), "context": 2 * (part.name == "conditional")}
+    needed = required(part) if part.name else {}
+    return {name: given[name] for name in names if name in given} | needed
 
 
 @pytest.mark.parametrize("part", [part for kind in REGISTRY.values() for part in kind.values()])

@@ -21,7 +21,18 @@ WORDS = re.compile(
     r"/wor[k]/|\.\./share[d](?!/data\b)|/op[t]/|pyp[i]\.org|pythonhoste[d]|pytorch\.or[g]/whl"
     r"|--(extra-)?inde[x]-url|--fin[d]-links"
 )
-PLACES = ("src", "tests", "docs", "bench", ".ci", "Makefile", "pyproject.toml", "constraints.txt", ".gitignore")
+PLACES = (
+    "src",
+    "tests",
+    "docs",
+    "examples",
+    "bench",
+    ".ci",
+    "Makefile",
+    "pyproject.toml",
+    "constraints.txt",
+    ".gitignore",
+)
 
 
 def aliases(tree: ast.Module) -> dict[str, str]:

@@ -63,8 +63,8 @@ def test_the_bound_stays_below(run: lb.Run) -> None:
 def test_evaluation_has_the_keys_of_the_contract(run: lb.Run, autoencoder: lb.Run) -> None:
     expected = {
         "unit", "quantity", "rows", "elbo", "cross_entropy_bound", "log_likelihood", "bits_per_dimension", "kl",
-        "active_units", "mutual_information", "aggregated_posterior", "reconstruction", "loss", "baselines", "probes",
-        "doctor", "verdict",
+        "active_units", "mutual_information", "aggregated_posterior", "reconstruction", "columns", "loss", "baselines",
+        "probes", "doctor", "verdict",
     }  # fmt: skip
     for some in (run, autoencoder):
         assert set(evaluate(some, samples=2).as_dict()) == expected

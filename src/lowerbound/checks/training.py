@@ -14,6 +14,7 @@ from lowerbound.objectives import Objective, StepContext, Terms
 from lowerbound.parts import REGISTRY
 
 SHAPE = (3,)
+CLASSES = 3
 
 
 def model_for(objective: Objective) -> VAE:
@@ -24,7 +25,7 @@ def model_for(objective: Objective) -> VAE:
     """
     refusal = Incompatible(f"{objective.title} accepts no posterior")
     for name, scale in product(sorted(REGISTRY["posterior"]), ("learned", "fixed")):
-        model = _model(name, scale)
+        model = _model(name, scale, objective.labels)
         try:
             objective.accepts(model)
         except Incompatible as error:
@@ -34,19 +35,20 @@ def model_for(objective: Objective) -> VAE:
     raise refusal
 
 
-def _model(posterior: str, scale: str) -> VAE:
+def _model(posterior: str, scale: str, labels: bool) -> VAE:
     linear = {"name": "linear"}
     table = {
         "shape": SHAPE, "latent": 2, "encoder": linear, "decoder": linear, "posterior": {"name": posterior},
         "prior": {"name": "standard"}, "likelihood": {"name": "gaussian", "scale": scale},
     }  # fmt: skip
-    return assemble(table).double()
+    told = {"context": CLASSES, "classes": CLASSES, "classifier": linear} if labels else {}
+    return assemble({**table, **told}).double()
 
 
 def step(case: Case) -> tuple[VAE, Batch, StepContext]:
     """A model, a batch and the noise of a step."""
     model = model_for(case.part)
-    batch = Batch(2.0 * noise(ROWS, *SHAPE), labels=torch.arange(ROWS) % 3, index=torch.arange(ROWS))
+    batch = Batch(2.0 * noise(ROWS, *SHAPE), labels=torch.arange(ROWS) % (CLASSES + 1) - 1, index=torch.arange(ROWS))
     return model, batch, StepContext.fresh(case.part, model, batch)
 
 

@@ -6,11 +6,30 @@ from typing import Annotated
 import typer
 
 from lowerbound.__about__ import __version__
-from lowerbound.cli import checking, comparing, datasets, likelihoods, listing, training, using
+from lowerbound.cli import (
+    checking,
+    comparing,
+    datasets,
+    disentangling,
+    explaining,
+    exporting,
+    filling,
+    labels,
+    latent,
+    likelihoods,
+    listing,
+    refitting,
+    serving,
+    training,
+    using,
+)
 from lowerbound.cli.verbs import group
 
 app = group("Variational autoencoders whose every printed number says what it is.")
-for module in (training, using, comparing, likelihoods, datasets, listing, checking):
+for module in (
+    training, using, latent, filling, refitting, comparing, disentangling, labels, likelihoods, explaining, exporting,
+    serving, datasets, listing, checking,
+):  # fmt: skip
     module.attach(app)
 
 

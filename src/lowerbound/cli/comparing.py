@@ -20,10 +20,14 @@ def compare(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Known name (lowerbound data list) or path.")],
     *,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for table, picture and runs.")],
-    recipes: Annotated[str, typer.Option(metavar="A,B,...", help="Rows of lowerbound recipes.")] =
+    recipes: Annotated[str, typer.Option(metavar="A,B,...", help="Rows of lowerbound recipes; with settings "
+                                                       "of their own: beta-vae:objective.beta=8.")] =
         "pca,ae,dae,vae,beta-vae",
     seeds: Annotated[int, typer.Option(metavar="N", help="Runs of each recipe, counted from --seed.", min=1)] = 3,
     samples: Samples = 1000,
+    measures: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Of disentanglement, on all rows, as mig,sap [default: none]")
+    ] = "",
     changes: Annotated[
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="For all recipes; may be given again.")
     ] = [],  # noqa: B006  # read only
@@ -43,7 +47,8 @@ def compare(
     given = dict(assignment(change) for change in changes)
     given |= {full_path(name): value for name, value in named.items() if value is not None}
     chosen = [name.strip() for name in recipes.split(",") if name.strip()]
-    found = task(data, chosen, seeds=seeds, out=out, samples=samples, force=force, progress=not quiet,
+    asked = [name.strip() for name in measures.split(",") if name.strip()]
+    found = task(data, chosen, seeds=seeds, out=out, samples=samples, measures=asked, force=force, progress=not quiet,
                  download=download, **given)  # fmt: skip
     if not quiet:
         tell(f"in {out}: comparison.csv, comparison.json, comparison.png")

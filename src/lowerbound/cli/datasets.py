@@ -7,6 +7,7 @@ import typer
 
 from lowerbound.cli.verbs import Answer, group, table, verb
 
+SHOWN = 4  # categories
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As data list shows it.")]
 
 
@@ -30,17 +31,47 @@ def list_known() -> Answer:
     return Answer({"sets": sets}, table([("name", "rows", "here", "licence"), *rows]))
 
 
-def show(data: Annotated[str, typer.Argument(metavar="DATA", help="Known name or path.")]) -> Answer:
+def show(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Known name or path.")],
+    *,
+    query: Annotated[str, typer.Option(metavar="SQL", help="Rows of a DuckDB or Parquet file.")] = "",
+    columns: Annotated[str, typer.Option(metavar="NAME=KIND;...", help="Kinds that are not to be inferred.")] = "",
+) -> Answer:
     """Say what DATA holds.
 
-    Rows, range, labels, share of missing cells (NaN), split, and the likelihoods that fit.
+    Rows, range, labels, share of missing cells (NaN), split, the likelihoods that fit; of a table the kind of each
+    column, to be confirmed or changed before fit.
     """
     from lowerbound.catalogue import catalogue
     from lowerbound.data import describe, load
 
     supports = {name: str(part["facts"]["support"]) for name, part in catalogue()["likelihood"].items()}
-    facts = describe(load(data, missing="nan"), supports)
-    return Answer(facts, table((key, _short(value)) for key, value in facts.items() if value not in (None, [], {})))
+    del supports["columns"]  # fits every table, and nothing else
+    facts = describe(load(data, missing="nan", query=query or None, columns=columns), supports)
+    plain = {key: value for key, value in facts.items() if key != "kinds" and value not in (None, [], {})}
+    lines = [table((key, _short(value)) for key, value in plain.items()), *_kinds(facts.get("kinds", []))]
+    return Answer(facts, "\n".join(lines))
+
+
+def _kinds(rows: list[dict[str, Any]]) -> list[str]:
+    """The columns of a table, and how another kind is said."""
+    if not rows:
+        return []
+    shown = [(row["name"], row["kind"], row["family"], _range(row), _odd(row)) for row in rows]
+    change = f'Another kind: --columns "{rows[0]["name"]}=real"; left out: --columns "{rows[0]["name"]}=drop".'
+    return ["", table([("column", "kind", "family", "values", ""), *shown]), change]
+
+
+def _range(row: dict[str, Any]) -> str:
+    if row["categories"]:
+        some = ", ".join(row["categories"][:SHOWN]) + (", …" if len(row["categories"]) > SHOWN else "")
+        return f"{len(row['categories'])}: {some}"
+    return f"{row['low']:g} to {row['high']:g}" + (f" by {row['resolution']:g}" if row["resolution"] else "")
+
+
+def _odd(row: dict[str, Any]) -> str:
+    spikes = "often " + ", ".join(f"{value:g}" for value in row["spikes"]) if row["spikes"] else ""
+    return "; ".join(filter(None, [spikes, row["note"]]))
 
 
 def fetch(name: Name) -> Answer:

@@ -37,7 +37,7 @@ def disentangle(
     ] = None,
     seed: Seed = 0, force: Force = False, imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
-    """Say whether single codes stand for single factors of the rows.
+    """Say whether codes stand for single factors.
 
     Every measure with its standard error, beside what the factors themselves score, what they score turned at random,
     and what noise does. DIR gets disentanglement.json and .csv, heat maps of mutual information and importances, and

@@ -74,7 +74,7 @@ def imputation(
     run: RunFolder, data: Rows = None, *, hide: Hide = "random", method: How = "auto", interval: Interval = 0.9,
     samples: Samples = 1000, sweeps: Sweeps = 20, seed: Seed = 0, imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
-    """Hide cells whose values are known, fill them in, and compare.
+    """Hide known cells, fill them in, and compare.
 
     Mean squared error beside the mean, nearest rows, chained regressions, probabilistic PCA and a Gaussian fitted by
     EM, on the same cells, of a table in units of each column's standard deviation; the share of categories that are

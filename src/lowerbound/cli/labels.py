@@ -48,7 +48,7 @@ def analogies(
     over: Annotated[str | None, typer.Option(metavar="NAME", help="What changes [default: the first one]")] = None,
     force: Force = False, imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
-    """Hold the style of rows and change their label: a strip for each row, a column for each label."""
+    """Hold the style of rows and change their label."""
     from lowerbound.outputs import writable
     from lowerbound.run import open
     from lowerbound.tasks.analogies import analogies as task

@@ -1,11 +1,12 @@
 """``lowerbound interpolate``, ``traverse``, ``manifold``, ``arithmetic`` and ``embed``: the latent space in use."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lowerbound.cli.verbs import Answer, Force, Imports, Rows, RunFolder, Seed, verb
+from lowerbound.cli.verbs import Answer, Force, Given, Imports, Rows, RunFolder, Seed, pairs, verb
 
 if TYPE_CHECKING:
     from lowerbound.run import Run
@@ -35,7 +36,7 @@ def interpolate(
     end: Annotated[str, typer.Argument(metavar="END", help="The same, as many.")],
     data: AllRows = None, *, out: Strip, steps: Steps = 9,
     path: Annotated[str, typer.Option(metavar="linear|spherical|density", help="Which way.")] = "linear",
-    force: Force = False, imports: Imports = [],  # noqa: B006
+    given: Given = [], force: Force = False, imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
     """Decode what lies between rows or groups.
 
@@ -44,7 +45,7 @@ def interpolate(
     """
     from lowerbound.tasks.interpolate import interpolate as task
 
-    opened = _open(run, imports, out, STRIPS, force)
+    opened = _open(run, imports, out, STRIPS, force, given)
     ends = [[_end(word) for word in words.split(",")] for words in (start, end)]
     found = task(opened, *ends, steps=steps, path=path, data=data)  # type: ignore[arg-type]  # checked there
     found.save(out, force=force)
@@ -60,12 +61,12 @@ def traverse(
         str | None, typer.Option(metavar="prior|codes", help="Whose range [default: the prior's, if there is one]")
     ] = None,
     share: Annotated[float, typer.Option(metavar="S", help="Of the range.")] = 0.98,
-    row: Row = None, force: Force = False, imports: Imports = [],  # noqa: B006
+    row: Row = None, given: Given = [], force: Force = False, imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
     """Move one latent dimension at a time and decode."""
     from lowerbound.tasks.traverse import traverse as task
 
-    opened = _open(run, imports, out, STRIPS, force)
+    opened = _open(run, imports, out, STRIPS, force, given)
     chosen = int(dimensions) if dimensions.isdigit() else _dimensions(dimensions)
     found = task(opened, chosen, steps=steps, over=over, share=share, row=row, data=data)  # type: ignore[arg-type]  # checked there
     found.save(out, force=force)
@@ -86,16 +87,16 @@ def manifold(
         str | None, typer.Option(metavar="z1,z2", help="Which two [default: those of the largest KL]")
     ] = None,
     show: Annotated[str, typer.Option(metavar="both|images|map", help="In the picture.")] = "both",
-    row: Row = None, force: Force = False, imports: Imports = [],  # noqa: B006
+    row: Row = None, given: Given = [], force: Force = False, imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
-    """Decode a grid over a plane of the latent space, and show where the data lie on it.
+    """Decode a grid over a plane of the latent space.
 
     Each place of the grid holds the same share of the prior; those without data are pale.
     """
     from lowerbound import figures
     from lowerbound.tasks.manifold import manifold as task
 
-    opened = _open(run, imports, out, SHEETS, force)
+    opened = _open(run, imports, out, SHEETS, force, given)
     two = None if dimensions is None else tuple(_dimensions(dimensions))
     found = task(opened, side=side, plane=plane, dimensions=two, row=row, data=data)  # type: ignore[arg-type]  # checked there
     if out.suffix.lower() == ".png":
@@ -151,7 +152,7 @@ def embed(
     perplexity: Annotated[float, typer.Option(metavar="N", help="Neighbours that t-SNE keeps, about.")] = 30.0,
     seed: Seed = 0, force: Force = False, imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
-    """Lay codes out on a map; as a table: places, posterior means and variances."""
+    """Lay codes out on a map, in two dimensions."""
     from lowerbound.tasks.embed import embed as task
 
     opened = _open(run, imports, out, SHEETS, force)
@@ -162,13 +163,16 @@ def embed(
     return Answer(facts, f"{len(found)} rows in {out}")
 
 
-def _open(path: Path, imports: list[Path], out: Path, endings: tuple[str, ...], force: bool) -> "Run":
+def _open(
+    path: Path, imports: list[Path], out: Path, endings: tuple[str, ...], force: bool, given: Sequence[str] = ()
+) -> "Run":
     """The run, if its answer can be written: asked before the work is done."""
     from lowerbound.outputs import writable
     from lowerbound.run import open
 
     writable(out, force=force, endings=endings)
-    return open(path, imports=imports)
+    opened = open(path, imports=imports)
+    return opened.at(pairs(given)) if given else opened
 
 
 def _lines(out: Path, lines: Any) -> str:

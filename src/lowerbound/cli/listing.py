@@ -7,7 +7,8 @@ import typer
 
 from lowerbound import catalogue
 from lowerbound.cli.verbs import Answer, table, verb
-from lowerbound.recipes import RECIPES, Recipe, differences, recipe
+from lowerbound.methods import Recipe
+from lowerbound.recipes import RECIPES, differences, recipe
 
 RecipeName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show this one in full.")]
 Kind = Annotated[str | None, typer.Argument(metavar="KIND", help=f"One of {', '.join(catalogue.KINDS)}.")]
@@ -76,6 +77,8 @@ def _cited(row: Recipe) -> str:
 
 def _written(value: Any) -> str:
     """A value as it is written after --set."""
+    if isinstance(value, Mapping) and "name" not in value:
+        return "{" + ", ".join(f"{key} = {_written(item)}" for key, item in value.items()) + "}"
     if isinstance(value, Mapping):
         options = ",".join(f"{key}={_written(item)}" for key, item in value.items() if key != "name")
         return f"{value['name']}:{options}" if options else str(value["name"])

@@ -15,7 +15,7 @@ from lowerbound.recipes import resolve
 ENDED = {"interrupted": INTERRUPTED, "terminated": 143}
 NAMED = (
     "latent", "epochs", "batch", "seed", "device", "precision", "threads", "encoder", "posterior", "prior", "decoder",
-    "likelihood", "objective", "corruption", "binarize",
+    "likelihood", "objective", "corruption", "binarize", "query", "columns",
 )  # fmt: skip
 """Settings that have an option of their own; all others are reached by ``--set``."""
 
@@ -140,8 +140,11 @@ def _at(tree: Mapping[str, Any], path: str) -> Any:
 
 
 def _text(data: str, facts: Mapping[str, Any]) -> str:
+    from lowerbound.audit import held_to
+
     best = facts["best"] or {}
     value = next((f", {name.replace('_', ' ')} {best[name]:.2f} nats" for name in best if name != "epoch"), "")
     epoch = f" at epoch {best['epoch']}" if best else ""
     line = f"{facts['recipe']} on {data}: {facts['epochs']} epochs in {facts['seconds']:.1f} s{value}{epoch}"
-    return f"{line} ({facts['stopped']})\n{facts['run']}"
+    held = f"\n{held_to(facts['reached'])}" if "reached" in facts else ""
+    return f"{line} ({facts['stopped']}){held}\n{facts['run']}"

@@ -5,9 +5,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lowerbound.cli.verbs import Answer, Force, Imports, Out, Rows, RunFolder, Samples, Seed, counting, verb
+from lowerbound.cli.verbs import (
+    Answer,
+    Force,
+    Given,
+    Imports,
+    Out,
+    Rows,
+    RunFolder,
+    Samples,
+    Seed,
+    counting,
+    pairs,
+    verb,
+)
 
 if TYPE_CHECKING:
+    from lowerbound.data.columns import Schema
     from lowerbound.run import Run
 
 COMPARED = 16  # images side by side in a picture of reconstructions
@@ -116,40 +130,54 @@ def generation(
 
 
 def reconstruct(
-    run: RunFolder, data: Rows = None, *, out: Out, force: Force = False, imports: Imports = []  # noqa: B006
+    run: RunFolder, data: Rows = None, *, out: Out,
+    show: Annotated[str, typer.Option(metavar="first|worst|best", help="Rows by their squared error.")] = "first",
+    rows: Annotated[
+        int | None, typer.Option("-n", metavar="N", help="How many [default: 16 in a picture, else all]")
+    ] = None,
+    corruption: Annotated[
+        str | None, typer.Option(metavar="NAME[:K=V,...]", help="What is done to the encoder's input.")
+    ] = None,
+    seed: Seed = 0, force: Force = False, imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
     """Take rows through the latent space and back.
 
-    A picture shows the first rows above what the model makes of them.
+    A picture shows rows above what the model makes of them, and under what the encoder saw where that was corrupted.
     """
-    from lowerbound.tasks.latent import reconstruct as task
+    from lowerbound.tasks.reconstructions import reconstructions as task
 
     picture = _claim(out, force).suffix.lower() == ".png"
-    opened = _open(run, imports)
-    rows = opened.rows(data)
-    rows = rows.take(slice(0, COMPARED)) if picture else rows
-    made = task(opened, rows)
-    if not picture or not rows.is_image:
-        return _write(made, out, force, rows.columns)
-    from lowerbound import figures
-
-    drawn = figures.reconstructions(rows.values().clip(0, 1), made.clip(0, 1), title="")
-    figures.save(drawn, out, force=force)
-    return _written(out, len(made))
+    wanted = COMPARED if rows is None and picture else rows
+    found = task(_open(run, imports), data, show=show, rows=wanted, corruption=corruption, seed=seed)  # type: ignore[arg-type]  # checked there
+    found.save(out, force=force)
+    answer = _written(out, len(found))
+    return Answer({**answer.facts, "mse": float(found.error.mean())}, answer.text)
 
 
 def sample(
     run: RunFolder, *, out: Out, rows: Annotated[int, typer.Option("-n", metavar="N", help="How many.")] = 64,
-    kind: Annotated[str, typer.Option(metavar="mean|draw", help="Mean of p(x|z), or a draw from it.")] = "mean",
+    kind: Annotated[
+        str, typer.Option(metavar="auto|mean|draw", help="Mean of p(x|z), or a draw from it; auto: of tables a draw.")
+    ] = "auto",
     temperature: Annotated[float, typer.Option(metavar="T", help="Factor on distances from the prior's mean.")] = 1.0,
+    given: Given = [],  # noqa: B006
     seed: Seed = 0, force: Force = False, imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
-    """Make new rows: z from the prior, decoded."""
+    """Make new rows: z from the prior, decoded.
+
+    Of a run that is conditioned, what --given leaves out is drawn from the training rows. Of a table that is not,
+    --given age=40..50 or education=Masters is met by weighting draws, and how many of them count is said.
+    """
     from lowerbound.tasks.generate import sample as task
 
     _claim(out, force)
-    made = task(_open(run, imports), rows, kind=kind, temperature=temperature, seed=seed)  # type: ignore[arg-type]  # checked there
-    return _write(made.values, out, force, made.columns)
+    known = pairs(given) or None
+    made = task(_open(run, imports), rows, kind=kind, temperature=temperature, seed=seed, given=known)  # type: ignore[arg-type]  # checked there
+    answer = _write(made.values, out, force, made.columns, made.schema)
+    if made.ess != made.ess:
+        return answer
+    text = f"{answer.text}; effective sample size of what is given: {made.ess:.0f}"
+    return Answer({**answer.facts, "ess": made.ess}, text)
 
 
 def encode(
@@ -167,7 +195,7 @@ def encode(
 def decode(
     run: RunFolder,
     codes: Annotated[str, typer.Argument(metavar="CODES", help="File of latents, as encode writes them.")],
-    *, out: Out, force: Force = False, imports: Imports = [],  # noqa: B006
+    *, out: Out, given: Given = [], force: Force = False, imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
     """Take latents back to rows: means of p(x|z)."""
     from lowerbound.data import load
@@ -175,7 +203,8 @@ def decode(
 
     _claim(out, force)
     opened = _open(run, imports)
-    return _write(task(opened, load(codes).values()), out, force, tuple(opened.facts["columns"]))
+    opened = opened.at(pairs(given)) if given else opened
+    return _write(task(opened, load(codes).values()), out, force, tuple(opened.facts["columns"]), opened.schema)
 
 
 def _open(path: Path, imports: list[Path]) -> "Run":
@@ -191,10 +220,10 @@ def _claim(out: Path, force: bool) -> Path:
     return writable(out, force=force)
 
 
-def _write(values: Any, out: Path, force: bool, columns: tuple[str, ...]) -> Answer:
+def _write(values: Any, out: Path, force: bool, columns: tuple[str, ...], schema: "Schema | None" = None) -> Answer:
     from lowerbound.outputs import write_array
 
-    write_array(values, out, columns=columns, force=force)
+    write_array(values, out, columns=columns, schema=schema, force=force)
     return _written(out, len(values))
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup, TyperOption
 
-from lowerbound.errors import LowerboundError
+from lowerbound.errors import BadOption, LowerboundError
 from lowerbound.markup import finite
 
 INTERRUPTED = 130
@@ -33,6 +33,9 @@ Imports = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Write over what is there.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of the draws.", min=0)]
 Samples = Annotated[int, typer.Option("--samples", metavar="K", help="Draws a row for log p(x).", min=1)]
+Given = Annotated[
+    list[str], typer.Option("--given", metavar="NAME=VALUE", help="What the run is conditioned on; may be given again.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -99,6 +102,21 @@ def verb(
         return function
 
     return register
+
+
+def pairs(words: Sequence[str]) -> dict[str, str]:
+    """What ``--given`` says, by name.
+
+    >>> pairs(["label=7"])
+    {'label': '7'}
+    """
+    found = {}
+    for word in words:
+        name, equals, value = (side.strip() for side in word.partition("="))
+        if not (name and equals and value) or name in found:
+            raise BadOption("not a condition", where="--given", found=repr(word), expected="NAME=VALUE, each name once")
+        found[name] = value
+    return found
 
 
 def _flag(name: str, annotation: object) -> inspect.Parameter:

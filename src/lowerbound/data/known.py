@@ -147,7 +147,8 @@ def _olivetti(paths: dict[str, Path]) -> Data:
     path, *table = paths.values()
     x = read_mat(path, "faces")["x"].T.reshape(400, 64, 64).transpose(0, 2, 1)
     index = np.arange(400)
-    factors, names = np.stack([index // 10, index % 10], axis=1), ("subject", "shot")
+    factors = np.stack([index // 10, index % 10], axis=1)
+    names: tuple[str, ...] = ("subject", "shot")
     if table:
         read = typed(read_csv(table[0]), columns="index=real; subject=count; shot=count; glasses=count")
         factors, names = read.x[:, 1:].astype(np.int64), read.columns[1:]
@@ -255,7 +256,7 @@ KNOWN = {
             ),
         ),
         "MIT",
-        "Tian et al. 2019, Benchmarking single cell RNA-sequencing analysis pipelines using mixture control experiments",
+        "Tian et al. 2019, Benchmarking single cell RNA-sequencing analysis pipelines by mixture controls",
         _cells,
         297,
     ),

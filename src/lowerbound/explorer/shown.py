@@ -79,7 +79,7 @@ def choose(run: Run, data: Any = None, most: int | None = None, seed: int = 0) -
     most = most or max(1, min(ROWS, CELLS // int(np.prod(rows.shape))))
     numbers = np.linspace(0, rows.rows - 1, min(most, rows.rows)).astype(np.int64)
     taken = rows.take(numbers)
-    terms = bound_terms(run, run.resident(taken), seed)
+    terms = bound_terms(run, run.resident(taken), seed, samples=1)
     return Shown(taken, numbers, None if parts is None else parts[numbers], terms)
 
 

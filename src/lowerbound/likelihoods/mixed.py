@@ -76,7 +76,7 @@ class Layout(nn.Module):
                        sum(choices) - len(choices), len(self.ordinal)]  # fmt: skip
 
     def _keep(self, name: str, values: Sequence[Any], dtype: torch.dtype = torch.int64) -> None:
-        self.register_buffer(name, torch.tensor(values, dtype=dtype), persistent=False)
+        self.register_buffer(name, torch.tensor(values, dtype=dtype, device="cpu"), persistent=False)
 
     def _spikes(self, columns: Sequence[Column]) -> None:
         """Spikes side by side, (gates, most), NaN where a column has fewer."""

@@ -24,6 +24,15 @@ def rows_of(name: str) -> Tensor:
     return {"digits": x / 16, "breast": (x - x.mean(0)) / x.std(0, correction=0), "iris": x}[name]
 
 
+@cache
+def points_of(name: str) -> Tensor:
+    """Two rows a feature with mean and covariance of the rows, which is all that a linear model sees of them."""
+    x = rows_of(name)
+    variances, axes = torch.linalg.eigh(torch.cov(x.T, correction=0))
+    steps = (axes * (len(axes) * variances.clamp(min=0)).sqrt()).T
+    return torch.cat([x.mean(0) + steps, x.mean(0) - steps])
+
+
 def linear_model(features: int, latent: int, *, posterior: str = "gaussian", **likelihood: Any) -> VAE:
     """A linear model with a gaussian likelihood and random weights, float64."""
     net = {"name": "linear"}

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from lowerbound.audit import TABLE
 from lowerbound.batches import Batch
 from lowerbound.data import Data
 from lowerbound.distributions import per_row
@@ -285,7 +286,7 @@ def _background(run: Run, rows: Data, train: Array | None, background: Run | Non
     """log p(x) of the background model, (rows,)."""
     if background is not None:
         return log_density(background, rows, **options)
-    if train is None or rows.mask is not None:
+    if train is None or rows.mask is not None or run.model.likelihood_family.support == TABLE:
         return np.full(rows.rows, math.nan)
     x = View(run, rows).x.numpy()
     if run.model.likelihood_family.support == "binary":

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from lowerbound.audit import TABLE
 from lowerbound.data import Data
 from lowerbound.errors import LowerboundError
 from lowerbound.linear import Principal, principal
@@ -123,7 +124,7 @@ def baselines(reference: Reference, rows: Data, which: Which = "fast", seed: int
     covariance matrices", Journal of Multivariate Analysis 88.
     """
     run, fitted = reference.run, reference.view
-    if fitted is None or rows.mask is not None:
+    if fitted is None or rows.mask is not None or run.model.likelihood_family.support == TABLE:
         return {}
     judged, family = View(run, rows), run.model.likelihood_family
     found: Found = {"mean": {"mse": judged.error(fitted.scaled.mean(0).expand_as(judged.x))}}

@@ -14,6 +14,7 @@ from lowerbound import figures
 from lowerbound.errors import MissingExtra
 from lowerbound.files import make_folder, write_whole
 from lowerbound.markup import finite
+from lowerbound.measures.disentanglement import LABELS, UNSUPERVISED
 
 FILES = {"json": "comparison.json", "csv": "comparison.csv", "picture": "comparison.png"}
 
@@ -32,6 +33,10 @@ MEASURES: tuple[tuple[str, str, tuple[str, ...], bool | None], ...] = (
     ("inside_paths", "paths on the data", ("geometry", "interpolation", "inside"), True),
     ("lipschitz_median", "decoder's slope, median", ("geometry", "lipschitz", "q50"), None),
     ("lipschitz_q95", "decoder's slope, 95 %", ("geometry", "lipschitz", "q95"), None),
+    *(
+        (name, label, ("disentanglement", name, "value"), None if name in UNSUPERVISED else True)
+        for name, label in {**LABELS, "udr": "UDR, agreement of seeds"}.items()
+    ),
     ("seconds", "seconds", ("seconds",), False),
 )
 

@@ -102,7 +102,9 @@ def examine(facts: Mapping[str, Any], reference: Reference, rows: Rows) -> dict[
     found = noise(run, rows)
     kl = facts["kl"]
     figures = {
-        "informative_dimensions": None if kl is None else int((np.array(kl["per_dimension"]) > INFORMATIVE).sum()),
+        "informative_dimensions": int((np.array(kl["per_dimension"]) > INFORMATIVE).sum())
+        if kl and kl["per_dimension"]
+        else None,
         "expected_dimensions": expected_dimensions(reference, facts["loss"]["beta"], found),
         "most_information": math.log(min(facts["rows"], INFORMATION_ROWS)),
         "noise": found,
@@ -129,7 +131,7 @@ def _state(facts: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
 def _collapse(state: str, facts: Mapping[str, Any], figures: Mapping[str, Any], run: Run) -> Iterator[Finding]:
     if state == "autoencoder":
         return
-    latent, active = len(facts["kl"]["per_dimension"]), facts["active_units"]
+    latent, active = facts["kl"]["latent"], facts["active_units"]
     most, told = figures["most_information"], facts["mutual_information"]
     held = f"KL {facts['kl']['total']:.3g} nats, mutual information {told:.2f} of at most {most:.2f}"
     idle = f"{latent - active} of {latent} latent dimensions are idle (variance of the posterior mean below 0.01)"

@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.distributions import Normal
 
+from lowerbound.audit import TABLE
 from lowerbound.batches import Batch, Rows
 from lowerbound.data import Data
+from lowerbound.distributions import PointMass
 from lowerbound.errors import BadOption, unknown
 from lowerbound.evaluation import evaluating
 from lowerbound.measures import active_units, mutual_information
 from lowerbound.objectives import StepContext, elbo, reconstruction
 from lowerbound.randomness import Draw, row_digests, row_noise
 from lowerbound.run import Run
-from lowerbound.tasks.baselines import Reference, Which, baselines, mean_of, mean_squared_error, told
+from lowerbound.tasks.anomaly import contributions
+from lowerbound.tasks.baselines import Reference, Which, baselines, mean_of, mean_squared_error, spread, told
 from lowerbound.tasks.doctor import INFORMATION_ROWS, aggregated, examine
 from lowerbound.tasks.probes import probes
 from lowerbound.tasks.score import DECODED, RELIABLE_ESS, Scores, score
@@ -27,8 +31,9 @@ BOUND_SAMPLES = 16  # draws of z per row for the ELBO: its noise is then far bel
 CODES = ("kl", "active_units", "mutual_information", "aggregated_posterior")
 KEYS = (
     "unit", "quantity", "rows", "elbo", "cross_entropy_bound", "log_likelihood", "bits_per_dimension", *CODES,
-    "reconstruction", "loss", "baselines", "probes", "doctor", "verdict",
+    "reconstruction", "columns", "loss", "baselines", "probes", "doctor", "verdict",
 )  # fmt: skip
+COLUMN_ROWS = 2000  # that contributions of columns are measured on
 WHICH = ("all", "fast")
 
 Array = npt.NDArray[Any]
@@ -63,9 +68,10 @@ def evaluate(
     Returns:
         ELBO and log p(x) (nats per row, with standard errors over rows; bits per dimension too where the likelihood
         gives probabilities, not densities), KL per dimension, active units, mutual information, the aggregated
-        posterior against the prior, reconstruction error, what the loss is, baselines, what labels can be told from
-        the codes, a diagnosis of the latent space and a verdict. ELBO and log p(x) are null where they do not exist: a
-        point posterior, or cross-entropy on grey levels.
+        posterior against the prior (these two NaN unless q(z|x) is a normal of independent dimensions), reconstruction
+        error, what the loss is, baselines, what labels can be told from the codes, a diagnosis of the latent space and
+        a verdict. ELBO and log p(x) are null where they do not exist: a point posterior, or cross-entropy on grey
+        levels.
 
     Raises:
         DataError: the run has no test rows and none were given.
@@ -89,13 +95,21 @@ def evaluate(
     scores = score(run, rows, samples=samples, seed=seed) if scored else None
     facts = _about_bound(run, rows, terms, scores) | {"rows": rows.rows, "loss": run.loss}
     facts |= _about_codes(terms) if "kl" in terms else dict.fromkeys(CODES)
-    mse = mean_squared_error(run, rows)
+    typed = run.model.likelihood_family.support == TABLE
+    mse = None if typed else mean_squared_error(run, rows)
     facts["reconstruction"] = {"log_likelihood": mean_of(terms["log_likelihood"]), "mse": mse}
+    facts["columns"] = by_column(run, rows, seed) if typed and scored else None
     bars = baselines(reference, rows, against, seed)
     facts |= {"baselines": told(bars), "probes": probes(reference, rows, seed)}
     facts["doctor"] = examine(facts, reference, resident)
     facts["verdict"] = verdict(facts, None if scores is None else scores.log_likelihood, bars)
     return Evaluation({key: facts[key] for key in KEYS})
+
+
+def by_column(run: Run, rows: Data, seed: int) -> dict[str, float]:
+    """What each column of a table adds to log p(x), nats per row: E[log p(x_j|z)] under p(z|x)."""
+    cells = contributions(run, spread(rows, COLUMN_ROWS), seed=seed)[0]
+    return dict(zip(rows.columns, (-cells.mean(0)).tolist(), strict=True))
 
 
 def _about_bound(run: Run, rows: Data, terms: Mapping[str, Array], scores: Scores | None) -> dict[str, Any]:
@@ -117,25 +131,27 @@ def _about_codes(terms: Mapping[str, Array]) -> dict[str, Any]:
     return dict(zip(CODES, found, strict=True))
 
 
-def bound_terms(run: Run, rows: Rows, seed: int) -> dict[str, Array]:
+def bound_terms(run: Run, rows: Rows, seed: int, samples: int = BOUND_SAMPLES) -> dict[str, Array]:
     """The bound and its parts per row, with the posterior's mean, variance and one draw: name -> (rows, ...)."""
     model = run.model
     density = model.posterior_family.has_density
-    objective = elbo(samples=BOUND_SAMPLES) if density else reconstruction()
+    objective = elbo(samples=samples) if density else reconstruction()
     shape, found = model.posterior_family.noise_shape, []
     with evaluating(model):
-        for batch in rows.blocks(DECODED // BOUND_SAMPLES):
-            noise = {} if shape is None else {"posterior": _noise(batch, shape, seed)}
+        for batch in rows.blocks(DECODED // samples):
+            noise = {} if shape is None else {"posterior": _noise(batch, shape, seed, samples)}
             terms = objective(model, batch, StepContext(noise, torch.ones(()), len(rows), len(batch.x)))
             q = model.posterior(batch.x, batch.context, batch.mask)
             drawn = model.draw(q, None if shape is None else noise["posterior"][:, :1].transpose(0, 1))[0]
-            found.append({"value": terms.value, **terms.parts, "mean": q.mean, "variance": q.variance, "draw": drawn})
+            normal = type(q) in (Normal, PointMass)  # information is measured for these, else it is NaN: not known
+            spread = q.variance if normal else torch.full_like(drawn, torch.nan)
+            found.append({"value": terms.value, **terms.parts, "mean": q.mean, "variance": spread, "draw": drawn})
     return {name: np.concatenate([block[name].double().cpu().numpy() for block in found]) for name in found[0]}
 
 
-def _noise(batch: Batch, shape: tuple[int, ...], seed: int) -> torch.Tensor:
+def _noise(batch: Batch, shape: tuple[int, ...], seed: int, samples: int) -> torch.Tensor:
     digests = row_digests(batch.x, batch.mask)
-    return row_noise(seed, "bound", digests, Draw(shape), 0, BOUND_SAMPLES).transpose(0, 1).to(batch.x)
+    return row_noise(seed, "bound", digests, Draw(shape), 0, samples).transpose(0, 1).to(batch.x)
 
 
 def _likelihood(scores: Scores) -> dict[str, Any]:
@@ -145,8 +161,10 @@ def _likelihood(scores: Scores) -> dict[str, Any]:
 
 
 def _kl(terms: Mapping[str, Array]) -> dict[str, Any]:
-    per_dimension = terms["kl_per_dimension"].mean(0)
-    return {"total": float(terms["kl"].mean()), "per_dimension": np.atleast_1d(per_dimension).tolist()}
+    """In all, and per dimension where prior and posterior both factorise over the dimensions; else there is none."""
+    found = terms["kl_per_dimension"]
+    each = found.mean(0).tolist() if found.ndim > 1 else []
+    return {"total": float(terms["kl"].mean()), "per_dimension": each, "latent": terms["mean"].shape[1]}
 
 
 def _information(terms: Mapping[str, Array]) -> float:

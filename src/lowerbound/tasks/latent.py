@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from lowerbound.distributions import point
 from lowerbound.errors import DataMissing, DataShape
 from lowerbound.evaluation import EVALUATION_ROWS, evaluating
 from lowerbound.run import Run
@@ -63,14 +64,14 @@ def decode(run: Run, codes: Any) -> Array:
     weight = next(run.model.parameters())
     with evaluating(run.model):
         found = [
-            run.model.likelihood(torch.as_tensor(block, dtype=weight.dtype, device=weight.device)).mean.cpu().numpy()
+            point(run.model.likelihood(torch.as_tensor(block, dtype=weight.dtype, device=weight.device))).cpu().numpy()
             for block in np.array_split(z, max(1, -(-len(z) // EVALUATION_ROWS)))
         ]
     return _joined(found, run.model.shape)
 
 
 def reconstruct(run: Run, data: Any = None) -> Array:
-    """Each row encoded to its posterior mean and decoded to the mean of p(x|z).
+    """Each row encoded to its posterior mean and decoded to the mean of p(x|z), at its own exposure if it has one.
 
     Args:
         run: trained.
@@ -88,7 +89,13 @@ def reconstruct(run: Run, data: Any = None) -> Array:
     >>> reconstruct(fit("digits", latent=2, epochs=1, progress=False)).shape
     (180, 1, 8, 8)
     """
-    return decode(run, encode(run, data))
+    rows, found = run.resident(run.rows(data)), []
+    with evaluating(run.model):
+        for batch in rows.blocks(EVALUATION_ROWS):
+            z = run.model.posterior(batch.x, batch.context, batch.mask).mean
+            p = run.model.likelihood(z, batch.context)
+            found.append(point(run.model.conditioned(p, batch.x, batch.mask)).cpu().numpy())
+    return _joined(found, run.model.shape)
 
 
 def check_codes(codes: Any, latent: int) -> Array:

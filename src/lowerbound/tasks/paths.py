@@ -24,16 +24,16 @@ FLOOR = 1e-3  # of the largest density on the straight line: far out, all ways a
 Array = npt.NDArray[Any]
 
 
-def prior(run: Run) -> Distribution:
-    """p(z), without gradients."""
+def prior(run: Run, context: Tensor | None = None) -> Distribution:
+    """p(z), or p(z|c) of contexts (rows, context), without gradients."""
     with evaluating(run.model):
-        return run.model.prior()
+        return run.model.prior(context)
 
 
 @torch.no_grad()
-def prior_draws(run: Run, rows: int, *path: int | str) -> Tensor:
-    """Codes from the prior, (rows, latent), seeded by the path."""
-    p = prior(run)
+def prior_draws(run: Run, rows: int, *path: int | str, context: Tensor | None = None) -> Tensor:
+    """Codes from the prior, (rows, latent), seeded by the path; of the rows' contexts, (rows, context), if given."""
+    p = prior(run, context)
     if type(p) is Normal:
         eps = torch.randn(rows, run.model.latent, generator=generator(*path)).to(p.loc)
         return p.loc + p.scale * eps

@@ -50,6 +50,7 @@ class Scores:
             small that is; NaN where there are too few weights to tell, or they do not vary.
         samples_per_row: (rows,), K of each: the same for all, unless a tolerance asked for more.
         tolerance: the standard error that was asked for, or None.
+        given: what p(x) is conditioned on, for people; empty for nothing.
     """
 
     log_likelihood: Array
@@ -58,6 +59,7 @@ class Scores:
     pareto_k: Array
     samples_per_row: Array
     tolerance: float | None = None
+    given: str = ""
 
     @property
     def samples(self) -> int:
@@ -93,7 +95,8 @@ class Scores:
 
     def __str__(self) -> str:
         ess = float(np.median(self.ess))
-        return f"log p(x) = {self.mean:.2f} ± {self.mean_se:.2f} nats (K = {_span(self)}, ESS {ess:.0f})"
+        known = f"|{self.given}" if self.given else ""
+        return f"log p(x{known}) = {self.mean:.2f} ± {self.mean_se:.2f} nats (K = {_span(self)}, ESS {ess:.0f})"
 
 
 def score(
@@ -135,7 +138,7 @@ def score(
             done += len(batch.x)
     columns = [(t.log_mean, t.se, t.ess, t.pareto_k, t.drawn.numpy()) for t in found]
     log_p, se, ess, pareto_k, drawn = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return Scores(log_p, se, ess, pareto_k, drawn, tolerance)
+    return Scores(log_p, se, ess, pareto_k, drawn, tolerance, run.config.data.context)
 
 
 def log_likelihood(model: VAE, batch: Batch, samples: int, seed: int = 0) -> tuple[Array, Array, Array]:

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lowerbound.data import Data
-from lowerbound.errors import BadOption, DataError
+from lowerbound.errors import BadOption
 from lowerbound.outputs import write_array
 from lowerbound.run import Run
+from lowerbound.tasks.columns import all_rows, row_number
 from lowerbound.tasks.latent import encode
 
 Array = npt.NDArray[Any]
@@ -90,10 +91,8 @@ def similar(run: Run, row: int, n: int = 10, data: Any = None) -> Neighbours:
     """
     if n < 1:
         raise BadOption("not a number of neighbours", where="n", found=str(n), expected="1 or more")
-    rows = _all_rows(run) if data is None else run.rows(data)
-    if not -rows.rows <= row < rows.rows:
-        raise DataError("no such row", where=rows.name, found=str(row), expected=f"0 to {rows.rows - 1}")
-    query = row % rows.rows
+    rows = all_rows(run) if data is None else run.rows(data)
+    query = row_number(rows, row)
     codes = encode(run, rows).astype(np.float64)
     distances = np.sqrt(((codes - codes[query]) ** 2).sum(1))
     order = np.argsort(distances, kind="stable")
@@ -101,13 +100,6 @@ def similar(run: Run, row: int, n: int = 10, data: Any = None) -> Neighbours:
     texts = ["" if rows.labels is None else _name(rows, int(rows.labels[i])) for i in (query, *chosen)]
     shown = rows.values(np.concatenate([[query], chosen]))
     return Neighbours(query, chosen, distances[chosen], tuple(texts[1:]), texts[0], shown, rows.columns)
-
-
-def _all_rows(run: Run) -> Data:
-    run.rows(part="train")  # reads the data if they are not at hand
-    data: Any = run.data
-    rows: Data = data
-    return rows
 
 
 def _name(rows: Data, code: int) -> str:

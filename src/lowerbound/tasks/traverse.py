@@ -62,7 +62,7 @@ class Use:
 
 def use(run: Run, rows: Data) -> Use:
     """Measure it on rows."""
-    terms = bound_terms(run, run.resident(rows), 0)
+    terms = bound_terms(run, run.resident(rows), 0, samples=1)
     kl = terms.get("kl_per_dimension")
     return Use(terms["mean"], None if kl is None or kl.ndim == 1 else kl.mean(0))
 

@@ -45,7 +45,7 @@ def _against(log_p: Array | None, against: Mapping[str, Mapping[str, Any]]) -> I
 
 def _reconstruction(facts: Mapping[str, Any], against: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     mse = facts["reconstruction"]["mse"]
-    if "ppca" in against and mse > (1 + WORSE) * against["ppca"]["mse"]:
+    if "ppca" in against and mse is not None and mse > (1 + WORSE) * against["ppca"]["mse"]:
         theirs = against["ppca"]["mse"]
         yield f"reconstructs worse than PCA of the same latent size: mean squared error {mse:.4g} against {theirs:.4g}"
 
@@ -79,8 +79,12 @@ def lines(facts: Mapping[str, Any]) -> Iterator[str]:
         if "log_likelihood" in baseline:
             yield _line(f"{SHORT[name]}, exact", baseline["log_likelihood"])
     yield from _codes(facts)
-    others = "".join(f", {name} {row['mse']:.4g}" for name, row in facts["baselines"].items() if "mse" in row)
-    yield f"{'mean squared error of reconstruction':<42}{facts['reconstruction']['mse']:10.4g}{others}"
+    if facts.get("columns"):
+        yield "what columns add to log p(x):"
+        yield from (f"  {name:<40}{value:10.2f}" for name, value in facts["columns"].items())
+    if facts["reconstruction"]["mse"] is not None:
+        others = "".join(f", {name} {row['mse']:.4g}" for name, row in facts["baselines"].items() if "mse" in row)
+        yield f"{'mean squared error of reconstruction':<42}{facts['reconstruction']['mse']:10.4g}{others}"
     yield from _probes(facts["probes"] or {})
     yield from (f"- {sentence}" for sentence in facts["verdict"])
 
@@ -88,7 +92,7 @@ def lines(facts: Mapping[str, Any]) -> Iterator[str]:
 def _codes(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["kl"] is None:
         return
-    active = f"{facts['active_units']} of {len(facts['kl']['per_dimension'])} units active"
+    active = f"{facts['active_units']} of {facts['kl']['latent']} units active"
     most = facts["doctor"]["most_information"]
     information = f"mutual information {facts['mutual_information']:.2f} of at most {most:.2f}"
     yield f"{'KL':<42}{facts['kl']['total']:10.2f}   {active}, {information}"

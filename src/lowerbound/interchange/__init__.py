@@ -1,0 +1,1 @@
+"""A run for programs that know nothing of this package."""
