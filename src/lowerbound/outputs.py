@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from lowerbound import figures
 from lowerbound.data.columns import Schema
+from lowerbound.data.engine import parquet
 from lowerbound.errors import BadOption, DataShape, OutputExists
 from lowerbound.files import write_whole
 
 Array = npt.NDArray[Any]
-ENDINGS = (".npy", ".csv", ".png")
+ENDINGS = (".npy", ".csv", ".parquet", ".png")
 
 
 def write_array(
@@ -22,13 +23,14 @@ def write_array(
 ) -> Path:
     """Write rows (rows, ...) to ``path``.
 
-    ``.npy`` keeps shape and type, ``.csv`` one line a row (NaN is an empty cell; categories and
+    ``.npy`` keeps shape and type, ``.csv`` and ``.parquet`` one line a row (NaN is an empty cell; categories and
     dates of a table with a schema are written as text), ``.png`` a grid of images.
 
     Raises:
         OutputExists: the file is there, and ``force`` was not given.
         BadOption: another ending.
         DataShape: a picture of rows that are not images.
+        MissingExtra: Parquet without the extra ``tables``.
     """
     path = writable(path, force=force)
     kind = path.suffix.lower()
@@ -36,8 +38,11 @@ def write_array(
         buffer = io.BytesIO()
         np.save(buffer, values, allow_pickle=False)
         write_whole(path, buffer.getvalue())
-    elif kind == ".csv":
-        write_whole(path, _table(values.reshape(len(values), -1), columns, schema))
+    elif kind in (".csv", ".parquet"):
+        flat = values.reshape(len(values), -1)
+        names = columns if len(columns) == flat.shape[1] else tuple(f"x{i}" for i in range(flat.shape[1]))
+        text = _table(flat, names, schema)
+        write_whole(path, text if kind == ".csv" else parquet(text, _kinds(flat, names, schema)))
     else:
         if values.ndim != 4:
             raise DataShape(
@@ -72,7 +77,14 @@ def writable(path: str | Path, *, force: bool = False, endings: tuple[str, ...] 
 def _table(values: Array, columns: tuple[str, ...], schema: Schema | None) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns if len(columns) == values.shape[1] else [f"x{i}" for i in range(values.shape[1])])
+    writer.writerow(columns)
     rows = values.tolist() if schema is None else schema.cells(values)
     writer.writerows(["" if cell != cell else cell for cell in row] for row in rows)
     return text.getvalue()
+
+
+def _kinds(values: Array, columns: tuple[str, ...], schema: Schema | None) -> dict[str, str]:
+    """Column -> type in a Parquet file."""
+    if schema is None:
+        return dict.fromkeys(columns, "DOUBLE" if values.dtype.kind == "f" else "BIGINT")
+    return {column.name: "VARCHAR" if column.coded or column.origin else "DOUBLE" for column in schema}

@@ -96,6 +96,12 @@ def test_chunks_and_order_do_not_matter_to_a_tolerance(run: lb.Run, monkeypatch:
     np.testing.assert_allclose(small.log_likelihood, whole.log_likelihood, rtol=1e-5)
 
 
+def test_a_posterior_without_width_has_no_estimate_and_says_so(linear: Callable[..., lb.Run]) -> None:
+    run = linear(2, log_variance=-1e4)  # so small a variance is 0 in any precision
+    found = lb.score(run, run.rows().x[:20], samples=30)
+    assert any(line.startswith("20 of 20 rows have no estimate") for line in found.warnings)
+
+
 def test_progress_comes_to_all_rows(run: lb.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "DECODED", 64)
     told: list[tuple[int, int]] = []

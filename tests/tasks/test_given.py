@@ -102,7 +102,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ({"gain": "0..200"}, lambda x: x[:, 2] <= 200), ({"gain": 0}, lambda x: x[:, 2] == 0),
         ({"weight": "80..", "visits": (5, 30)}, lambda x: (x[:, 3] >= 80) & (x[:, 1] >= 5)),
     ],
-    ids=str,
+    ids=["category", "range", "below", "spike", "two"],
 )  # fmt: skip
 def test_rows_are_those_that_rejection_would_leave(table: Any, given: Any, meets: Any) -> None:
     made = lb.sample(table, ROWS, given=given)

@@ -1,7 +1,9 @@
-"""Parquet files, queries and large text tables, read by DuckDB where it is installed."""
+"""Parquet files, queries and large text tables, by DuckDB where it is installed."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -45,9 +47,27 @@ def read_query(path: Path, query: str | None) -> RawTable:
     return _read(_connect(str(path)), query, [], str(path))
 
 
-def _connect(path: str) -> Any:
+def parquet(text: str, kinds: Mapping[str, str]) -> bytes:
+    """A comma-separated text with a header as a Parquet file; an empty cell is null.
+
+    Args:
+        text: as ``read_csv`` takes it.
+        kinds: column -> type, in the engine's words.
+    """
+    connection = _connect("", "writing Parquet files")
+    with TemporaryDirectory() as folder:
+        source, made = Path(folder) / "rows.csv", Path(folder) / "rows.parquet"
+        source.write_text(text, encoding="utf-8")
+        query = (
+            "select * from read_csv(?, delim=',', header=true, columns=?, auto_detect=false, quote='\"', escape='\"')"
+        )
+        connection.sql(query, params=[str(source), dict(kinds)]).write_parquet(str(made))
+        return made.read_bytes()
+
+
+def _connect(path: str, purpose: str = "reading Parquet files and queries") -> Any:
     if not installed():
-        raise MissingExtra("reading Parquet files and queries", "tables")
+        raise MissingExtra(purpose, "tables")
     import duckdb
 
     try:

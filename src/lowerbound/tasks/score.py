@@ -282,6 +282,8 @@ def _span(scores: Scores) -> str:
 
 def _warnings(scores: Scores) -> Iterator[str]:
     rows, few = len(scores.ess), int((scores.ess < RELIABLE_ESS).sum())
+    if lost := int(np.isnan(scores.log_likelihood).sum()):
+        yield f"{lost} of {rows} rows have no estimate: q(z|x) is not finite there, or has no width left"
     if few:
         yield f"{few} of {rows} rows have an effective sample size below {RELIABLE_ESS:g}: log p(x) is likely too low"
     heavy = int((scores.pareto_k > RELIABLE_K).sum())
