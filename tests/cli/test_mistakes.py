@@ -82,7 +82,7 @@ def test_mistakes(
         ("evaluate RUN --samples 0", 2, "--samples"),
         ("evaluate RUN --import nothing.py", 2, "nothing.py: no such file"),
         ("decode RUN wide.csv --out x.npy", 3, "E-DATA-SHAPE"),
-        ("encode RUN --out x.txt", 2, "expected .npy or .csv or .png"),
+        ("encode RUN --out x.txt", 2, "expected .npy or .csv or .parquet or .png"),
         ("encode RUN --out x.png", 3, "E-DATA-SHAPE"),
         ("sample RUN --out x.npy -n 0", 2, "rows 0"),
         ("sample RUN --out x.npy --temperature nan", 2, "temperature nan"),
