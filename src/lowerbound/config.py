@@ -50,6 +50,7 @@ class DataConfig(Section):
     scaling: str = text("auto", "how the encoder's input is scaled; log: counts", "none", "global", "columns", "log")
     context: str = text("", "what the model is conditioned on: label, or columns of a table: sex, age")
     split: str = text("auto", "how rows are set aside; auto: as published", "random", "time", "given", prefix="group:")
+    shuffle: str = text("full", "order of an epoch; block:64: 64 MiB mixed at a time", "block", prefix="block:")
     validation: float = number(0.1, "share (below 1) or number of rows for early stopping", low=0)
     test: float = number(0.1, "share (below 1) or number of rows for evaluation", low=0)
 
@@ -65,7 +66,11 @@ class ModelConfig(Section):
     decoder: Table = part("net", "mlp", "net from z to the likelihood's numbers", high=LARGEST)
     likelihood: Table = part("likelihood", "auto", "family of p(x|z)")
     classifier: Table | None = part("net", "", "net from x to q(y|x) for labels known of some rows", high=LARGEST)
+    label_prior: str = text(
+        "uniform", "p(label): even, as often as in the training rows, or given:0.2,0.8", "frequencies", prefix="given:"
+    )
     corruption: Table | None = part("corruption", "", "what is done to x before the encoder; none for nothing")
+    missingness: Table | None = part("missingness", "", "p(mask|x) of cells missing for a reason; none: at random")
     start: str = text("random", "first weights; closed_form: probabilistic PCA, for linear nets", "closed_form")
 
 

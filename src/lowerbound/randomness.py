@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 
 DRAWS_PER_BLOCK = 256
+BLOCKS = 64  # of neighbouring rows, mixed at a time where the rows of an epoch are not all mixed
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,27 @@ def step_noise(
     }
 
 
-def permutation(rows: int, seed: int, epoch: int) -> torch.Tensor:
-    """The order of the rows in an epoch, int64 (rows,)."""
-    return torch.randperm(rows, generator=generator(seed, "order", epoch))
+def permutation(rows: int, seed: int, epoch: int, mixed: int = 0) -> torch.Tensor:
+    """The order of the rows in an epoch, int64 (rows,).
+
+    Args:
+        rows: how many there are.
+        seed: of the run.
+        epoch: its number.
+        mixed: 0: any order of all rows. Else blocks of neighbours, a 64th of so many each, come in random order, and
+            the rows of 64 of them at a time are mixed: what is read at any time lies in 64 stretches of a file.
+    """
+    source = generator(seed, "order", epoch)
+    if not 0 < mixed < rows:
+        return torch.randperm(rows, generator=source)
+    size, order, done = max(1, mixed // BLOCKS), torch.empty(rows, dtype=torch.int64), 0
+    starts = torch.randperm(-(-rows // size), generator=source) * size
+    for some in starts.split(BLOCKS):
+        places = (some[:, None] + torch.arange(size)).flatten()
+        places = places[places < rows]
+        order[done : done + len(places)] = places[torch.randperm(len(places), generator=source)]
+        done += len(places)
+    return order
 
 
 def row_digests(x: torch.Tensor, mask: torch.Tensor | None = None) -> list[int]:

@@ -73,7 +73,7 @@ def test_lists_and_tensors() -> None:
     ("given", "words"),
     [
         (torch.zeros(2, 2, dtype=torch.bfloat16), "bfloat16"),
-        (sparse.csr_array(np.eye(2)), "toarray"),
+        (sparse.csr_array(np.eye(2) * 1j), "type complex128"),
         ((i for i in range(3)), "generator"),
         ({"a": [1.0]}, "dict"),
         (np.ma.masked_array(np.eye(2)), "mask=~x.mask"),

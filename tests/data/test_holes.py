@@ -60,8 +60,8 @@ def test_ways_that_are_none_are_refused(how: str, error: type[Exception]) -> Non
 FILES = {
     b"a,b\n1,\n?,4\n": b"a,b\n1,9\n8,4\n",
     b'a;b\r\n"1,5";\r\n;2,25\r\n': b'a;b\r\n"1,5";9\r\n8;2,25\r\n',
-    b"\xef\xbb\xbfa\tb\n1.50\t \n\n\tx": b"\xef\xbb\xbfa\tb\n1.50\t9\n\n8\tx",
-    b'a,b\n"two\nlines",""\nNA,"c, d"': b'a,b\n"two\nlines",9\n8,"c, d"',
+    b"\xef\xbb\xbfa\tb\n1.50\t \n\n\tx": b"\xef\xbb\xbfa\tb\n1.50\t 9\n\n8\tx",
+    b'a,b\n"two\nlines",""\nNA,"c, d"': b'a,b\n"two\nlines","9"\n8,"c, d"',
 }
 
 

@@ -151,7 +151,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_set_says_whose_it_is() -> None:
-    assert set(known_names()) == {*SHAPES, "fashion-mnist", "sc-mixology"}
+    assert set(known_names()) == {*SHAPES, "adult", "auto-imports", "fashion-mnist", "sc-mixology"}
     for each in KNOWN.values():
         assert each.licence and each.citation
         assert all(file.sha256 or file.md5 or each.fingerprint or not file.needed for file in each.files)
@@ -161,7 +161,7 @@ def test_every_set_says_whose_it_is() -> None:
 def test_names() -> None:
     with pytest.raises(DataNotFound, match="Did you mean 'mnist'"):
         load("mnits")
-    with pytest.raises(DataNotFound, match="Known sets: digits, dsprites-grid"):
+    with pytest.raises(DataNotFound, match="Known sets: adult, auto-imports, digits, dsprites-grid"):
         load("nothing like it")
     with pytest.raises(BadOption, match="labels or mask"):
         load("digits", labels=[1])

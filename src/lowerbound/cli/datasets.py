@@ -1,10 +1,11 @@
-"""``lowerbound data``: known sets, what a file holds, downloads."""
+"""``lowerbound data``: known sets, what a file holds, downloads, folders to map."""
 
 import sys
 from typing import Annotated, Any
 
 import typer
 
+from lowerbound.cli import converting
 from lowerbound.cli.verbs import Answer, group, table, verb
 
 SHOWN = 4  # categories
@@ -13,10 +14,11 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As data list shows it
 
 def attach(app: typer.Typer) -> None:
     """Add the verbs."""
-    verbs = group("Known data sets; what a file holds.")
+    verbs = group("Known data sets; what a file holds; folders to map.")
     verb(verbs, "list")(list_known)
     verb(verbs)(show)
     verb(verbs)(fetch)
+    converting.attach(verbs)
     app.add_typer(verbs, name="data")
 
 

@@ -1,5 +1,6 @@
 """From any array to `Data`: the rules of type, layout, labels and missing cells, in one place."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from lowerbound.data.choices import choices
 from lowerbound.data.columns import Schema, check_columns
 from lowerbound.data.kinds import RawTable, encode, known
 from lowerbound.data.source import Array, Data, Split, cell_name, chunks, first_cell
+from lowerbound.data.sparse import Sparse
 from lowerbound.errors import BadOption, DataFormat, DataMissing, DataRange, DataShape
 
 CAP = 8 << 30  # bytes an array may take that cannot be mapped from its file
@@ -31,6 +33,8 @@ def make(
 ) -> Data:
     """`Data` from an array of any layout `layout` accepts and any type `stored` accepts; the input is not changed.
 
+    A sparse matrix stays one unless cells are missing.
+
     Args:
         missing: ``nan``: NaN cells become missing (mask False, stored 0); ``error``, ``auto``: they are refused.
         mask: True = observed, of the shape of x.
@@ -44,16 +48,10 @@ def make(
     missing = "error" if missing == "auto" else missing
     if missing not in ("error", "nan"):
         raise BadOption("missing cannot be used", found=repr(missing), expected="'auto', 'error' or 'nan'")
-    x = layout(stored(x, name), name)
-    if mask is not None:
-        if mask.dtype != bool:
-            raise DataFormat("a mask is bool, True = observed", where=name, found=str(mask.dtype))
-        mask = layout(mask, name)
-        if mask.shape != x.shape:
-            raise DataShape(
-                "the mask does not fit the values", where=name, found=f"{mask.shape}", expected=f"{x.shape}"
-            )
-    x, mask = _without_nan(x, mask, missing, name, columns)
+    if not isinstance(x, Sparse) or mask is not None or (missing == "nan" and x.gap is not None):
+        x, mask = _laid_out(np.asarray(x) if isinstance(x, Sparse) else x, mask, missing, name, columns)
+    elif x.gap is not None:
+        refuse_cells(~np.isfinite(x[x.gap : x.gap + 1]), x[x.gap : x.gap + 1], x.gap, name, columns)
     if unit is None:
         unit = 1 / 255 if x.dtype == np.uint8 and x.ndim == 4 and x.max() > 1 else 1.0
     codes, label_names = (None, ()) if labels is None else coded(labels, name)
@@ -63,7 +61,8 @@ def make(
 
 
 def typed(
-    table: RawTable, *, missing: str = "auto", columns: str = "", schema: Schema | None = None,
+    table: RawTable, *, missing: str = "auto", columns: str | Mapping[str, dict[str, Any]] = "",
+    schema: Schema | None = None,
     mask: Array | None = None, name: str = "",
 ) -> Data:  # fmt: skip
     """`Data` of a table: its cells as numbers, and the schema that says what these stand for.
@@ -71,7 +70,7 @@ def typed(
     Args:
         table: as read.
         missing: ``error``: missing cells are refused; else they are masked.
-        columns: what is said of columns, as `choices` reads it.
+        columns: what is said of columns, as `choices` reads it or gives it.
         schema: of the table that these rows go with; None: it is found out.
         mask: True = observed, (rows, columns).
         name: for messages.
@@ -79,7 +78,7 @@ def typed(
     Raises:
         DataFormat, DataMissing, DataRange, DataShape: naming file, line and column.
     """
-    x, found = encode(table, choices(columns), schema)
+    x, found = encode(table, choices(columns) if isinstance(columns, str) else columns, schema)
     how = "nan" if missing == "auto" else missing
     data = make(
         x, name=name or table.name, missing=how, mask=mask, labels=table.labels, columns=found.names, schema=found
@@ -94,11 +93,28 @@ def realigned(data: Data, schema: Schema) -> Data:
     Raises:
         DataShape: other columns. DataRange: an unseen category.
     """
-    own, seen = data.schema or schema, np.ones(data.x.shape, bool) if data.mask is None else data.mask
-    cells = np.where(seen, data.x, np.nan)
-    raws = (known(column, cells[:, i]) for i, column in enumerate(own))
-    made = typed(RawTable(data.name, tuple(raws)), missing="nan", schema=schema)
+    made = typed(_read_again(data, data.schema or schema), missing="nan", schema=schema)
     return replace(data, x=made.x, mask=made.mask, columns=made.columns, schema=schema)
+
+
+def rekinded(data: Data, columns: str) -> Data:
+    """A table some of whose columns are of other kinds, as `choices` reads them.
+
+    Raises:
+        BadOption: not a table. DataFormat, DataMissing, DataRange, DataShape: see `typed`.
+    """
+    if data.schema is None:
+        raise BadOption("columns is of no use here", where=data.name, expected="a table as source")
+    kept = {column.name: {"kind": column.kind} for column in data.schema}
+    table = _read_again(data, data.schema)
+    made = typed(table, missing="nan", columns={**kept, **choices(columns)})
+    return replace(data, x=made.x, mask=made.mask, columns=made.columns, schema=made.schema)
+
+
+def _read_again(data: Data, schema: Schema) -> RawTable:
+    """The table as it would be read."""
+    cells = data.x if data.mask is None else np.where(data.mask, data.x, np.nan)
+    return RawTable(data.name, tuple(known(column, cells[:, i]) for i, column in enumerate(schema)))
 
 
 def stored(x: Array, name: str) -> Array:
@@ -196,6 +212,22 @@ def coded(labels: Any, name: str) -> tuple[Array, tuple[str, ...]]:
     out = np.full(len(array), -1, np.int64)
     out[known] = codes
     return out, tuple(each.decode() if isinstance(each, bytes) else str(each) for each in names)
+
+
+def _laid_out(
+    x: Array, mask: Array | None, missing: str, name: str, columns: tuple[str, ...]
+) -> tuple[Array, Array | None]:
+    """Values and mask in the layout they are kept in, without NaN; a mask makes a sparse matrix an array like any."""
+    x = layout(stored(x, name), name)
+    if mask is not None:
+        if mask.dtype != bool:
+            raise DataFormat("a mask is bool, True = observed", where=name, found=str(mask.dtype))
+        mask = layout(mask, name)
+        if mask.shape != x.shape:
+            raise DataShape(
+                "the mask does not fit the values", where=name, found=f"{mask.shape}", expected=f"{x.shape}"
+            )
+    return _without_nan(x, mask, missing, name, columns)
 
 
 def _without_nan(

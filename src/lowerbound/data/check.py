@@ -8,6 +8,7 @@ import numpy as np
 
 from lowerbound.data.arrays import refuse_cells
 from lowerbound.data.columns import Schema
+from lowerbound.data.mapped import Summary
 from lowerbound.data.source import Array, Data, cell_name, chunks, first_cell
 from lowerbound.errors import DataRange, unknown
 
@@ -64,6 +65,8 @@ def check_values(
     """
     effective = "unit" if support == "binary" and binarize in _GREY else support
     wanted = _support(effective)
+    if known_to_fit(data, effective):
+        return
     count, first, found, seen = 0, None, 0.0, _Range()
     for part, value, stored, observed in _passes(data):
         refuse_cells(~np.isfinite(value) & observed, value, part.start, data.name, data.columns)
@@ -82,6 +85,20 @@ def check_values(
         )
 
 
+def known_to_fit(data: Data, support: str) -> bool:
+    """Whether the summary that a mapped file came with says that all observed values lie in a support."""
+    summary: Summary | None = getattr(data.x, "summary", None)
+    if summary is None:
+        return False
+    low, high, whole = summary.low * data.unit, summary.high * data.unit, summary.whole and data.unit == 1.0
+    holds = {
+        "real": True, "unit": low >= 0 and high <= 1, "open-unit": low > 0 and high < 1, "positive": low > 0,
+        "binary": whole and low >= 0 and high <= 1, "count": whole and low >= 0, "codes": whole and low >= 0,
+    }  # fmt: skip
+    kind, _, most = support.partition(":")
+    return holds.get(kind, False) and (not most or high < int(most))
+
+
 def fitting(data: Data, supports: Mapping[str, str]) -> tuple[str, ...]:
     """The likelihoods of ``supports`` (name -> support) that could have given every observed value, sorted.
 
@@ -89,6 +106,8 @@ def fitting(data: Data, supports: Mapping[str, str]) -> tuple[str, ...]:
     ('gamma', 'gaussian')
     """
     possible = set(supports.values())
+    if all(known_to_fit(data, name) for name in possible):
+        return tuple(sorted(supports))
     for _, value, stored, observed in _passes(data):
         possible = {name for name in possible if (SUPPORTS[name].holds(value, stored) | ~observed).all()}
     return tuple(sorted(name for name, support in supports.items() if support in possible))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -186,10 +187,11 @@ def check_names(found: Sequence[str], schema: Schema, where: str) -> None:
     raise DataShape("other columns", where=where, found=what, expected=", ".join(schema.names))
 
 
-def unseen(column: Column, text: str, where: str) -> DataRange:
+def unseen(column: Column, text: str, where: str, mend: str = "") -> DataRange:
     """The error for a category that the training table does not have."""
     known = ", ".join(column.categories[:12]) + (", …" if len(column.categories) > 12 else "")
-    mend = "Leave the cell empty to have it counted as missing."
+    close = get_close_matches(text, column.categories, n=1)
+    mend = f"Did you mean '{close[0]}'?" if close else mend
     return DataRange(f"an unseen category in column '{column.name}'", where=where, found=repr(text), expected=known,
                      mend=mend)  # fmt: skip
 

@@ -99,6 +99,16 @@ class Conditions:
         """Raw values (rows, conditions) to contexts (rows, width)."""
         return np.concatenate([one.numbers(raw[:, i]) for i, one in enumerate(self.members)], axis=1)
 
+    def values(self, numbers: Array) -> list[float]:
+        """The raw values that a context (width,) stands for.
+
+        >>> Conditions((Condition("label", ("a", "b")), Condition("age", (), 40.0, 10.0))).values(np.array([0, 1, 1]))
+        [1.0, 50.0]
+        """
+        parts = np.split(numbers, np.cumsum([one.width for one in self.members])[:-1])
+        each = zip(self.members, parts, strict=True)
+        return [float(x.argmax() if one.values else one.shift + one.scale * x[0]) for one, x in each]
+
     def raw(self, given: Mapping[str, object]) -> dict[int, float]:
         """Raw values of what is given, by the place of the condition.
 
@@ -114,8 +124,9 @@ class Conditions:
         """The same with numbers scaled by the mean and standard deviation over these rows."""
         members = []
         for i, one in enumerate(self.members):
-            scale = float(raw[:, i].std()) or 1.0
-            members.append(one if one.values else replace(one, shift=float(raw[:, i].mean()), scale=scale))
+            known = raw[~np.isnan(raw[:, i]), i]
+            scale = float(known.std()) or 1.0
+            members.append(one if one.values else replace(one, shift=float(known.mean()), scale=scale))
         return replace(self, members=tuple(members))
 
     def as_dict(self) -> dict[str, Any]:

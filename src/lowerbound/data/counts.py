@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lowerbound.data.source import Array, Data
+from lowerbound.data.source import Array, Data, chunks
 from lowerbound.errors import BadOption, DataFormat, DataRange, unknown
 
 
@@ -78,13 +78,30 @@ def most_variable(data: Data, columns: int, of: Data | None = None) -> Data:
     """
     if data.is_image or not 1 <= columns <= data.shape[0]:
         raise BadOption("columns cannot be used", where="columns", found=str(columns), expected=f"1 to {data.shape[0]}")
-    x = (data if of is None else of).values(dtype=np.float64)
-    if x.min() < 0 or (x != np.floor(x)).any():
-        raise DataRange("values that are no counts", where=data.name, expected="whole numbers from 0")
-    total = np.maximum(x.sum(1, keepdims=True), 1)
-    spread = np.log1p(x * np.median(total) / total).var(axis=0)
+    spread = _spread(data if of is None else of)
     kept = np.sort(np.argsort(-spread, kind="stable")[:columns])
     names = tuple(data.columns[i] for i in kept) if data.columns else ()
     mask = None if data.mask is None else data.mask[:, kept]
     return Data(data.x[:, kept], data.name, "", data.unit, mask, data.labels, data.label_names, data.factors,
                 data.factor_names, names, data.split)  # fmt: skip
+
+
+def _spread(data: Data) -> Array:
+    """Variance over the rows of log(1 + count * median total / total), a few rows at a time."""
+    total = np.concatenate([_counts(data, part).sum(1) for part in chunks(data.x)])
+    size = np.median(np.maximum(total, 1)) / np.maximum(total, 1)
+
+    def mean(centre: Array | float, power: int) -> Array:
+        found = np.zeros(data.shape)
+        for part in chunks(data.x):
+            found += ((np.log1p(data.values(part, np.float64) * size[part, None]) - centre) ** power).sum(0)
+        return found / data.rows
+
+    return mean(mean(0.0, 1), 2)
+
+
+def _counts(data: Data, part: slice) -> Array:
+    x = data.values(part, np.float64)
+    if x.min() < 0 or (x != np.floor(x)).any():
+        raise DataRange("values that are no counts", where=data.name, expected="whole numbers from 0")
+    return x

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lowerbound.data.arrays import make, typed
+from lowerbound.data.arrays import make, rekinded, typed
 from lowerbound.data.columns import Schema
 from lowerbound.data.download import Progress
 from lowerbound.data.formats import TABLES, kind_of, read
@@ -16,6 +16,7 @@ from lowerbound.data.frames import is_frame, read_frame
 from lowerbound.data.iterables import comes_in_rows, gather
 from lowerbound.data.known import KNOWN, open_known
 from lowerbound.data.source import Array, Data
+from lowerbound.data.sparse import Sparse, is_sparse
 from lowerbound.errors import BadOption, DataFormat, DataNotFound, DataShape
 
 
@@ -36,15 +37,17 @@ def load(
     """`Data` from a known name, a path, or values in memory. What is given is never changed.
 
     Args:
-        source: one of `known_names`; the path of a file or a folder of pictures; an array (N, D), (N, H, W),
-            (N, C, H, W) or (N, H, W, C); a pandas or polars frame; a torch tensor; rows as lists; `Data`;
-            a torch ``Dataset``, the data set of a ``DataLoader`` (its batches and their order are not used), or
-            anything that yields rows or pairs of a row and its label: slower, since it is read row by row, into memory.
+        source: one of `known_names`; the path of a file, of a folder of pictures, of one with ``matrix.mtx`` or of one
+            that `convert` wrote; an array (N, D), (N, H, W), (N, C, H, W) or (N, H, W, C); a sparse matrix of scipy,
+            which stays sparse; a pandas or polars frame; a torch tensor; rows as lists; `Data`; a torch ``Dataset``,
+            the data set of a ``DataLoader`` (its batches and their order are not used), or anything that yields rows
+            or pairs of a row and its label: slower, since it is read row by row, into memory.
         missing: ``nan``: NaN, empty and null cells are missing; ``error``: they are refused; ``auto``: the former for
             tables (text, Parquet, frames), the latter for arrays.
-        key: which array of an npz or mat file.
+        key: which array of an npz, mat or h5ad file: ``layers/counts``, ``raw/X``.
         header: whether a text table begins with names; None: if no cell of its first line is a number.
-        labels: (N,) labels, or the name of the column of a csv file or frame that holds them; not those of pairs.
+        labels: (N,) labels, or the name of the column of a csv file, a frame or the ``obs`` of a h5ad file that holds
+            them; not those of pairs.
         mask: bool array of the shape of the values, True = observed.
         download: whether a known set that is not on this machine may be fetched.
         progress: called while downloading with the bytes so far and in all.
@@ -67,9 +70,9 @@ def load(
     _refuse_unused("key", key is not None, pathlike, "a path")
     _refuse_unused("header", header is not None, pathlike, "a path")
     _refuse_unused("query", query is not None, pathlike, "a path")
-    _refuse_unused("columns", bool(columns), pathlike or is_frame(source), "a table")
+    _refuse_unused("columns", bool(columns), pathlike or named or is_frame(source), "a table")
     _refuse_unused("download", download, named, "a known name")
-    mask = None if mask is None else _array(mask, "mask")
+    mask = None if mask is None else as_array(mask, "mask")
     if pathlike:
         options = {"key": key, "header": header, "labels": labels, "missing": missing, "mask": mask, "query": query}
         return _from_path(os.fspath(source), columns=columns, schema=schema, **options)
@@ -80,7 +83,8 @@ def load(
         "a path or values",
     )
     if named:
-        return open_known(source, download=download, progress=progress)
+        data = open_known(source, download=download, progress=progress)
+        return rekinded(data, columns) if columns else data
     if isinstance(source, Data):
         return _again(source, missing)
     if is_frame(source):
@@ -129,13 +133,16 @@ def _again(data: Data, missing: str) -> Data:
 def _from_memory(source: Any, *, labels: Any, **options: Any) -> Data:
     if isinstance(labels, str):
         raise BadOption("labels cannot be the name of a column here", found=repr(labels), expected="one per row")
+    if is_sparse(source):
+        x: Any = source if isinstance(source, Sparse) else Sparse(source)
+        return make(x, name="array", labels=labels, **options)
     if comes_in_rows(source):
-        x, found = gather(source, _array)
+        x, found = gather(source, as_array)
         return make(x, name=type(source).__name__, labels=found if labels is None else labels, **options)
-    return make(_array(source, "array"), name="array", labels=labels, **options)
+    return make(as_array(source, "array"), name="array", labels=labels, **options)
 
 
-def _array(source: Any, name: str) -> Array:
+def as_array(source: Any, name: str) -> Array:
     """An array of what numpy understands, of a torch tensor, and of rows as lists."""
     if np.ma.isMaskedArray(source):
         raise DataFormat("masked arrays are not read", where=name, mend="Pass x.data and mask=~x.mask.")

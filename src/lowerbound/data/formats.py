@@ -15,13 +15,14 @@ from lowerbound.data import engine
 from lowerbound.data.arrays import CAP, make, typed
 from lowerbound.data.columns import Schema
 from lowerbound.data.kinds import RawTable
+from lowerbound.data.matrices import INFLATE, is_packed, is_tenx, read_h5ad, read_packed, read_tenx
 from lowerbound.data.pictures import read_folder
+from lowerbound.data.shards import is_shards, open_shards
 from lowerbound.data.source import Array, Data
 from lowerbound.data.tables import read_csv, split_off
 from lowerbound.errors import BadOption, DataFormat, DataNotFound, DataShape, LowerboundError, unknown
 
 MAP_ABOVE = 256 << 20  # npy files larger than this are mapped, not read
-INFLATE = 1100  # deflate cannot expand further than about 1032 to 1
 VALUES = ("x", "imgs", "X", "images", "data")
 LABELS = ("y", "labels", "label")
 _IDX = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -54,12 +55,14 @@ def read(
     """The rows of a file, or of a folder of pictures, by the ending of its name.
 
     ``.idx`` or ``…idx3-ubyte``, ``.npy``, ``.npz``, ``.mat``, ``.csv``, ``.tsv``, ``.data``, ``.parquet``
-    and ``.duckdb`` are read; idx files and text tables also with ``.gz`` behind.
+    and ``.duckdb`` are read; idx files and text tables also with ``.gz`` behind. A folder that `convert` wrote is
+    mapped. ``.h5ad``, the npz of a sparse matrix and a folder with ``matrix.mtx`` stay sparse.
 
     Args:
-        key: the array of an npz or mat file; None: the one called ``x, imgs, X, images`` or ``data``, or the only one.
+        key: the array of an npz, mat or h5ad file; None: the one called ``x, imgs, X, images`` or ``data``, or the only
+            one; of h5ad ``X``.
         header: whether a csv starts with names; None: if no cell of its first line is a number.
-        labels: (N,) labels, or the name of the csv column that holds them.
+        labels: (N,) labels, or the name of the column of a csv, or of obs, that holds them.
         missing: see `make`.
         mask: see `make`.
         query: SQL for a DuckDB file, or for a Parquet file, which it calls ``data``.
@@ -73,17 +76,21 @@ def read(
         raise DataNotFound("no such file or folder", where=str(path))
     kind = kind_of(path)
     for option, value, takes in (
-        ("key", key, ("npz", "mat")), ("header", header, ("csv",)), ("query", query, ("parquet", "duckdb")),
+        ("key", key, ("npz", "mat", "h5ad")), ("header", header, ("csv",)), ("query", query, ("parquet", "duckdb")),
         ("columns", columns or None, TABLES),
+        ("labels", labels, (*TABLES, *_READERS)), ("mask", mask, (*TABLES, *_READERS)),
     ):  # fmt: skip
         if value is not None and kind not in takes:
             raise BadOption(f"{option} is of no use here", where=str(path), expected="a file " + " or ".join(takes))
     with damage_named(path):
+        if kind == "shards":
+            return open_shards(path, missing)
         if kind in TABLES:
             table = split_off(_TABLES[kind](path, header, query), labels)
             return typed(table, missing=missing, columns=columns, schema=schema, mask=mask, name=path.name)
-        parts = _READERS[kind](path, key)
-        if labels is not None:
+        column = labels if kind == "h5ad" and isinstance(labels, str) else None
+        parts = _READERS[kind](path, key) if column is None else read_h5ad(path, key, column)
+        if labels is not None and column is None:
             parts["labels"] = labels
         return make(parts.pop("x"), name=path.name, missing=missing, mask=mask, **parts)
 
@@ -97,20 +104,21 @@ def kind_of(path: Path) -> str:
     name = path.name.lower()
     stem = name.removesuffix(".gz")
     if path.is_dir():
-        return "folder"
+        return "shards" if is_shards(path) else "tenx" if is_tenx(path) else "folder"
     if stem.endswith((".csv", ".tsv", ".data", ".test")):
         return "csv"
     if path.suffix.lower() in _ENGINE:
         return _ENGINE[path.suffix.lower()]
     if stem.endswith(".idx") or ("idx" in stem and stem.endswith("byte")):
         return "idx"
-    if name.endswith((".npy", ".npz", ".mat")):
-        return name[-3:]
+    if name.endswith((".npy", ".npz", ".mat", ".h5ad")):
+        return name.rpartition(".")[2]
     raise DataFormat(
         "the ending of the name is not known",
         where=str(path),
         found=repr(path.suffix),
-        expected=".csv, .tsv, .data, .parquet, .duckdb, .npy, .npz, .mat, .idx, idx-ubyte (.gz) or a folder",
+        expected=".csv, .tsv, .data, .parquet, .duckdb, .npy, .npz, .mat, .h5ad, .idx, idx-ubyte (.gz) or a folder",
+        mend="Give the folder that holds matrix.mtx." if stem.endswith(".mtx") else "",
     )
 
 
@@ -215,13 +223,15 @@ _READERS: dict[str, Callable[[Path, str | None], dict[str, Any]]] = {
     "folder": lambda path, key: read_folder(path),
     "idx": lambda path, key: {"x": read_idx(path)},
     "npy": lambda path, key: {"x": read_npy(path)},
-    "npz": lambda path, key: read_npz(path, key),
+    "npz": lambda path, key: read_packed(path) if key is None and is_packed(path) else read_npz(path, key),
     "mat": lambda path, key: read_mat(path, key),
+    "tenx": lambda path, key: read_tenx(path),
+    "h5ad": lambda path, key: read_h5ad(path, key),
 }
 _TABLES: dict[str, Callable[[Path, bool | None, str | None], RawTable]] = {
     "csv": lambda path, header, query: read_csv(path, header=header),
-    "parquet": lambda path, header, query: engine.read_parquet(path, query),
-    "duckdb": lambda path, header, query: engine.read_query(path, query),
+    "parquet": lambda path, header, query: engine.read(engine.parquet_query(path, query)),
+    "duckdb": lambda path, header, query: engine.read(engine.file_query(path, query)),
 }
 TABLES = tuple(_TABLES)
 _ENGINE = {".parquet": "parquet", ".pq": "parquet", ".duckdb": "duckdb", ".ddb": "duckdb"}

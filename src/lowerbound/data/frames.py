@@ -33,6 +33,8 @@ def read_frame(source: Any, *, labels: Any = None) -> RawTable:
         raise MissingExtra("reading data frames", "frames") from error
     try:
         frame = narwhals.from_native(source, allow_series=False)
+    except narwhals.exceptions.DuplicateError as error:
+        raise DataShape("two columns have the same name", where="frame") from error
     except TypeError as error:
         raise DataFormat("not a frame", found=type(source).__name__, mend="Pass a frame, or an array.") from error
     if isinstance(frame, narwhals.LazyFrame):

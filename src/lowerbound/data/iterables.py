@@ -44,23 +44,41 @@ def gather(source: Any, read: Callable[[Any, str], Array]) -> tuple[Array, list[
     >>> x.tolist(), labels
     ([[0, 1], [1, 2], [2, 3]], ['even', 'odd', 'even'])
     """
-    source = source.dataset if hasattr(source, "dataset") and hasattr(source, "batch_size") else source
-    name, x, labels = type(source).__name__, np.empty(0), list[Any]()
-    count = 0
+    source = behind(source)
+    x, labels, count = np.empty(0), list[Any](), 0
+    for row, label in rows_of_items(source, read):
+        x = _with_room(x, row, count, length_hint(source, FIRST), f"{type(source).__name__}, item {count}")
+        x[count] = row
+        labels += label
+        count += 1
+    x.resize((count, *x.shape[1:]), refcheck=False)
+    return x, labels or None
+
+
+def behind(source: Any) -> Any:
+    """Of a loader, the data set behind it."""
+    return source.dataset if hasattr(source, "dataset") and hasattr(source, "batch_size") else source
+
+
+def rows_of_items(source: Any, read: Callable[[Any, str], Array]) -> Iterator[tuple[Array, list[Any]]]:
+    """Each row and its label, if it has one; all of one shape, all with a label or none.
+
+    Raises:
+        As ``gather``.
+    """
+    name, count, like, paired = type(source).__name__, 0, np.empty(0), False
     for item in _items(source):
         where = f"{name}, item {count}"
         values, *label = _parts(item, where)
         row = stored(read(values, where), where)
-        if count and (row.shape != x.shape[1:] or len(label) != bool(labels)):
-            raise _other(row, x, where, bool(label))
-        x = _with_room(x, row, count, length_hint(source, FIRST), where)
-        x[count] = row
-        labels += label
+        if not count:
+            like, paired = row, bool(label)
+        if row.shape != like.shape or bool(label) != paired:
+            raise _other(row, like, where, bool(label))
+        yield row, label
         count += 1
     if not count:
         raise DataShape("no rows", where=name, expected="at least one")
-    x.resize((count, *x.shape[1:]), refcheck=False)
-    return x, labels or None
 
 
 def _items(source: Any) -> Iterator[Any]:
@@ -93,10 +111,10 @@ def _axes(value: Any) -> int:
     return int(getattr(value, "ndim", arraylike))
 
 
-def _other(row: Array, x: Array, where: str, label: bool) -> DataError:
+def _other(row: Array, like: Array, where: str, label: bool) -> DataError:
     """The error for an item that does not go with those before it."""
-    if row.shape != x.shape[1:]:
-        return DataShape("rows differ in shape", where=where, found=f"{row.shape}", expected=f"{x.shape[1:]}")
+    if row.shape != like.shape:
+        return DataShape("rows differ in shape", where=where, found=f"{row.shape}", expected=f"{like.shape}")
     found = "a pair" if label else "a row alone"
     return DataFormat("some items have a label and others have none", where=where, found=found)
 
@@ -106,7 +124,7 @@ def _with_room(x: Array, row: Array, count: int, expected: int, where: str) -> A
     most = CAP // max(row.nbytes, 1)
     if count >= most:
         raise DataError("more rows than are read into memory", where=where, expected=f"at most {CAP:,} bytes",
-                        mend="Write them to an .npy file and give its path.")  # fmt: skip
+                        mend="Write them to a folder with lowerbound.convert, and give its path.")  # fmt: skip
     if not count:
         return np.empty((min(max(expected, 1), most), *row.shape), row.dtype)
     if count == len(x):

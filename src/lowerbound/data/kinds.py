@@ -268,7 +268,8 @@ def _values(table: RawTable, raw: Raw, column: Column) -> Array:
             by_text[i] = known[text]
         elif text.lower() not in EMPTY and text != column.missing:
             row = int(np.flatnonzero(raw.codes == i)[0])
-            raise unseen(column, text, table.where(row, raw.name))
+            mend = "Leave the cell empty to have it counted as missing."
+            raise unseen(column, text, table.where(row, raw.name), mend)
     values: Array = by_text[raw.codes]
     return values
 

@@ -1,7 +1,8 @@
 """The data sets known by name: where they are, how to tell that they are whole, whose they are."""
 
+import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from lowerbound.data.arrays import make, typed
 from lowerbound.data.counts import read_annotation, read_counts
 from lowerbound.data.download import Progress, checksum, fetch
 from lowerbound.data.formats import damage_named, read_idx, read_mat, read_npz
+from lowerbound.data.kinds import Raw, RawTable
 from lowerbound.data.source import Data, Split
 from lowerbound.data.tables import read_csv
 from lowerbound.errors import DataFormat, DataNotFound
@@ -169,6 +171,40 @@ def _cells(paths: dict[str, Path]) -> Data:
     return make(read["x"], name="sc-mixology", labels=[line[cell] for cell in read["rows"]], columns=read["columns"])
 
 
+def _adult(paths: dict[str, Path]) -> Data:
+    """Both parts, training rows first, with the published test rows as test: their lines end with a dot."""
+    train, (_, *test) = (path.read_text().split("\n") for path in paths.values())
+    data = _typed("adult", [*train, *(line.rstrip(".") for line in test)], _ADULT, "education-num=ordinal")
+    rows = np.arange(data.rows)
+    return replace(data, split=Split(rows[:32561], rows[:0], rows[32561:]))
+
+
+def _cars(paths: dict[str, Path]) -> Data:
+    (path,) = paths.values()
+    return _typed("auto-imports", path.read_text().split("\n"), _CARS)
+
+
+def _typed(name: str, lines: Iterable[str], names: str, columns: str = "") -> Data:
+    """A table of comma-separated lines without names."""
+    cells = zip(*filter(None, csv.reader(lines, skipinitialspace=True)), strict=True)
+    raws = (_texts(column, texts) for column, texts in zip(names.split(), cells, strict=True))
+    return typed(RawTable(name, tuple(raws)), columns=columns)
+
+
+def _texts(name: str, cells: tuple[str, ...]) -> Raw:
+    texts, codes = np.unique(cells, return_inverse=True)
+    return Raw(name, codes, tuple(texts.tolist()))
+
+
+_ADULT = (
+    "age workclass fnlwgt education education-num marital-status occupation relationship race sex capital-gain "
+    "capital-loss hours-per-week native-country income"
+)
+_CARS = (
+    "symboling normalized-losses make fuel-type aspiration num-of-doors body-style drive-wheels engine-location "
+    "wheel-base length width height curb-weight engine-type num-of-cylinders engine-size fuel-system bore stroke "
+    "compression-ratio horsepower peak-rpm city-mpg highway-mpg price"
+)
 _HALVES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 _MNIST = (
     "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -241,6 +277,23 @@ KNOWN = {
         "Matthey, Higgins, Hassabis, Lerchner 2017, dSprites; every 4th orientation and 2nd position",
         _dsprites,
         46080,
+    ),
+    "adult": Known(
+        (
+            File("tables/adult.data", "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d"),
+            File("tables/adult.test", "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05"),
+        ),
+        "CC BY 4.0",
+        "Kohavi 1996, Scaling up the accuracy of naive-Bayes classifiers: a decision-tree hybrid, KDD; UCI",
+        _adult,
+        48842,
+    ),
+    "auto-imports": Known(
+        (File("tables/auto_imports.csv", "bf76211fc32da0a927334e690e8f59e42c6b11ee281f9bed8a6ecdfe4bd70f31"),),
+        "CC BY 4.0",
+        "Schlimmer 1987, Automobile, UCI; the 201 cars that have a price",
+        _cars,
+        201,
     ),
     "sc-mixology": Known(
         (

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,7 @@ def read_folder(folder: Path) -> dict[str, Any]:
             format than its name says, of 16 bits, animated, transparent or in other colours than grey or RGB.
         DataShape: naming the first picture of another size. MissingExtra: without Pillow.
     """
-    paths = [folder / name for name in sorted(_names(folder))]
-    if not paths:
-        raise DataNotFound("no picture in this folder", where=str(folder), expected="files " + ", ".join(ENDINGS))
+    paths = picture_paths(folder)
     first = read_picture(paths[0])
     if len(paths) * first.nbytes > CAP:
         raise DataShape(
@@ -40,21 +38,51 @@ def read_folder(folder: Path) -> dict[str, Any]:
             where=str(folder),
             found=f"{len(paths)} of {first.shape}",
             expected=f"at most {CAP:,} bytes",
-            mend="Save them as one npy file: large ones are mapped.",
+            mend="Run: lowerbound data convert FOLDER OUT",
         )
     x = np.empty((len(paths), *first.shape), np.uint8)
-    for i, path in enumerate(paths):
-        picture = first if i == 0 else read_picture(path)
+    for i, picture in enumerate(alike(paths)):
+        x[i] = picture
+    return {"x": x, "labels": picture_labels(folder, paths)}
+
+
+def picture_paths(folder: Path) -> list[Path]:
+    """The pictures below a folder, in the order of their paths.
+
+    Raises:
+        DataNotFound: there is none.
+    """
+    paths = [folder / name for name in sorted(_names(folder))]
+    if not paths:
+        raise DataNotFound("no picture in this folder", where=str(folder), expected="files " + ", ".join(ENDINGS))
+    return paths
+
+
+def picture_labels(folder: Path, paths: Sequence[Path]) -> list[str] | None:
+    """The sub-folder of each picture, if all lie in one."""
+    parents = [path.relative_to(folder).parts[:-1] for path in paths]
+    return [parent[0] for parent in parents] if all(parents) else None
+
+
+def alike(paths: Iterable[Path]) -> Iterator[Array]:
+    """Pictures of one size and number of channels, uint8 (C, H, W).
+
+    Raises:
+        DataShape: naming the first that differs.
+    """
+    first, name = None, ""
+    for path in paths:
+        picture = read_picture(path)
+        if first is None:
+            first, name = picture, path.name
         if picture.shape != first.shape:
             raise DataShape(
                 "pictures differ in size or channels",
                 where=str(path),
                 found=_shape(picture),
-                expected=f"{_shape(first)} like {paths[0].name}",
+                expected=f"{_shape(first)} like {name}",
             )
-        x[i] = picture
-    parents = [path.relative_to(folder).parts[:-1] for path in paths]
-    return {"x": x, "labels": [parent[0] for parent in parents] if all(parents) else None}
+        yield picture
 
 
 def _shape(picture: Array) -> str:

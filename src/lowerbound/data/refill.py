@@ -35,7 +35,7 @@ def refilled(path: Path, values: Mapping[Cell, str], rows: int) -> bytes:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "a.csv"
     >>> path.write_bytes(b'a , "b"\r\n1.50, ?\r\n') and refilled(path, {(0, "b"): "2"}, 1)
-    b'a , "b"\r\n1.50,2\r\n'
+    b'a , "b"\r\n1.50, 2\r\n'
     """
     packed = path.name.lower().endswith(".gz")
     raw = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
@@ -53,7 +53,7 @@ def refilled(path: Path, values: Mapping[Cell, str], rows: int) -> bytes:
         if name not in names:
             raise DataShape("a column that is not there", where=str(path), found=repr(name))
         piece = full[row + named][names.index(name)]
-        piece.text = _quoted(text.replace(".", ",") if comma[name] else text, mark)
+        piece.text = _dressed(text.replace(".", ",") if comma[name] else text, piece.text, mark)
     made = head + "".join(piece.text + piece.end for line in lines for piece in line).encode()
     return gzip.compress(made, mtime=0) if packed else made
 
@@ -85,5 +85,9 @@ def _has_comma(lines: list[list[_Piece]], at: int) -> bool:
     return any(re.fullmatch(r'\s*"?[-+]?\d+,\d+"?\s*', line[at].text) for line in lines if at < len(line))
 
 
-def _quoted(text: str, mark: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in (mark, '"', "\n", "\r")) else text
+def _dressed(text: str, before: str, mark: str) -> str:
+    """A text with the blanks and the quotes of what stood there before, and quotes wherever it needs them."""
+    bare = before.strip(" ")
+    if bare[:1] == '"' or any(sign in text for sign in (mark, '"', "\n", "\r")):
+        text = '"' + text.replace('"', '""') + '"'
+    return before[: len(before) - len(before.lstrip(" "))] + text + (before[len(before.rstrip(" ")) :] if bare else "")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lowerbound.data.columns import Schema
 from lowerbound.data.conditions import Conditions
+from lowerbound.data.mapped import rows_of
 from lowerbound.errors import BadOption, DataError, DataRange, DataShape, unknown
 
 Array = npt.NDArray[Any]
@@ -113,13 +114,19 @@ class Data:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the schema, the number of rows and all contents; the same for every memory layout."""
+        """SHA-256 over the schema, the number of rows and all contents; the same for every memory layout.
+
+        Of a folder that ``convert`` wrote, over the checksums in its manifest instead of the contents.
+        """
         names = [self.columns, self.label_names, self.factor_names]
         kinds = [] if self.schema is None else [self.schema.as_dict()]
         digest = hashlib.sha256(json.dumps([1, self.unit, names, *kinds]).encode())
         known = [] if self.context is None else [self.context]
         for array in (self.x, self.mask, self.labels, self.factors, *known):
             digest.update(json.dumps(array if array is None else [array.dtype.name, array.shape]).encode())
+            if recorded := getattr(array, "sha256", ""):  # a mapped file is not read again at every start
+                digest.update(recorded.encode())
+                continue
             for part in chunks(array):
                 piece = array[part]  # type: ignore[index]
                 if array is self.x and self.mask is not None:  # what lies under the mask is nobody's value
@@ -143,11 +150,14 @@ class Data:
         return self.take(self._split().test)
 
     def take(self, index: Index | list[int]) -> "Data":
-        """The rows of ``index`` (slice, row numbers or bools) as Data of their own, without a split."""
+        """The rows of ``index`` (slice, row numbers or bools) as Data of their own, without a split.
+
+        More than 64 MiB of a mapped file stay there until they are asked for: x is then a ``Lazy``.
+        """
         at = as_slice(index)
         known = {"mask": self.mask, "labels": self.labels, "factors": self.factors, "context": self.context}
-        chosen: dict[str, Any] = {name: None if a is None else a[at] for name, a in known.items()}
-        return replace(self, x=self.x[at], source="", split=None, **chosen)
+        chosen: dict[str, Any] = {name: None if a is None else rows_of(a, at) for name, a in known.items()}
+        return replace(self, x=rows_of(self.x, at), source="", split=None, **chosen)
 
     def values(self, index: Index | list[int] = slice(None), dtype: npt.DTypeLike = np.float32) -> Array:
         """A new contiguous array of ``stored * unit`` for the rows of ``index``, with 0 in missing cells.
@@ -246,8 +256,8 @@ def make_split(data: Data, validation: float, test: float, seed: int, how: str |
             return published
     rest = np.sort(np.concatenate([published.train, published.validation])) if published else np.arange(data.rows)
     order, ends = _ordered(data, rest, seed, how)
-    at_test = 0 if published else _boundary(ends, _count(test, len(rest), "test"), 0)
-    at_train = _boundary(ends, _count(validation, len(rest), "validation"), at_test)
+    at_test = 0 if published else _boundary(ends, _count(test, len(rest), "test"), 0, len(rest))
+    at_train = _boundary(ends, _count(validation, len(rest), "validation"), at_test, len(rest))
     if at_train >= len(rest):
         raise DataShape(
             "no row is left to train on",
@@ -259,15 +269,15 @@ def make_split(data: Data, validation: float, test: float, seed: int, how: str |
     return Split(np.sort(order[at_train:]), np.sort(order[at_test:at_train]), chosen, how, seed)
 
 
-def _ordered(data: Data, rest: Array, seed: int, how: str) -> tuple[Array, Array]:
-    """Rows in the order they are taken (test first), and the counts after which they may be cut."""
+def _ordered(data: Data, rest: Array, seed: int, how: str) -> tuple[Array, Array | None]:
+    """Rows in the order they are taken (test first), and the counts after which they may be cut; None: any."""
     if how == "time":
-        return rest[::-1], np.arange(len(rest) + 1)
+        return rest[::-1], None
     if seed < 0:
         raise BadOption("a seed is not negative", found=str(seed))
     generator = np.random.Generator(np.random.PCG64(seed))
     if how in ("random", "given"):
-        return generator.permutation(rest), np.arange(len(rest) + 1)
+        return generator.permutation(rest), None
     if not how.startswith("group:"):
         raise unknown("split", how, ("random", "time", "group:COLUMN", "given"), where=data.name)
     _, group, sizes = np.unique(_column(data, how[6:])[rest], return_inverse=True, return_counts=True)
@@ -293,15 +303,22 @@ def _count(size: float, rows: int, what: str) -> int:
     return max(1, round(size * rows)) if 0 < size < 1 else int(size)
 
 
-def _boundary(ends: Array, count: int, start: int) -> int:
+def _boundary(ends: Array | None, count: int, start: int, rows: int) -> int:
     """The permitted cut nearest to ``count`` rows after ``start``; past ``start`` unless ``count`` is 0."""
+    if ends is None:
+        return min(start + count, rows)
     later = ends[ends > start]
     return start if count == 0 or not len(later) else int(later[np.abs(later - start - count).argmin()])
 
 
 def _check_split(split: Split, rows: int, name: str) -> None:
-    index = np.concatenate([split.train, split.validation, split.test])
-    if len(np.unique(index)) < len(index):
+    seen = np.zeros(rows, bool)
+    parts = (split.train, split.validation, split.test)
+    for index in parts:
+        if not len(index):
+            continue
+        if not (0 <= index.min() and index.max() < rows):
+            raise DataShape("the split names rows that are not there", where=name, expected=f"rows 0 to {rows - 1}")
+        seen[index] = True
+    if np.count_nonzero(seen) < sum(map(len, parts)):
         raise DataShape("a row is in two parts of the split, or twice in one", where=name)
-    if len(index) and not (0 <= index.min() and index.max() < rows):
-        raise DataShape("the split names rows that are not there", where=name, expected=f"rows 0 to {rows - 1}")

@@ -5,7 +5,8 @@ import gzip
 import io
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -34,21 +35,52 @@ def read_csv(path: Path, *, header: bool | None = None) -> RawTable:
     Raises:
         DataFormat: naming file and line of what is no table.
     """
+    with _text(path) as text:
+        dialect, lines = _dialect(path, text, header)
+        if path.stat().st_size > LARGE and engine.installed():
+            return engine.read(csv_query(path, dialect))
+        return _table(path, dialect.columns, lines, comma=dialect.delimiter != ",")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text table is written: what parts the cells, the names of the columns, whether the first line has them."""
+
+    delimiter: str
+    columns: tuple[str, ...]
+    named: bool
+
+
+def csv_query(path: Path, dialect: Dialect | None = None, *, header: bool | None = None) -> engine.Query:
+    """The same table as the engine is asked for it.
+
+    Raises:
+        DataFormat: as ``read_csv``, as far as the first lines tell.
+    """
+    if dialect is None:
+        with _text(path) as text:
+            dialect, _ = _dialect(path, text, header)
+    return engine.csv_query(path, dialect.columns, dialect.delimiter, header=dialect.named)
+
+
+@contextmanager
+def _text(path: Path) -> Iterator[Iterable[str]]:
     opener = gzip.open if path.name.lower().endswith(".gz") else open
     with opener(path, "rb") as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
-        delimiter, lines = _lines(path, text)
-        _, first = start = next(lines, (0, []))
-        if not first:
-            raise DataFormat("the file is empty", where=str(path))
-        after = next(lines, None)
-        names = _names(path, first, None if after is None else after[1], header, delimiter != ",")
-        columns = names or tuple(f"c{i + 1}" for i in range(len(first)))
-        if path.stat().st_size > LARGE and engine.installed():
-            table = engine.read_csv(path, columns, delimiter, header=bool(names))
-        else:
-            body = chain([] if names else [start], [] if after is None else [after], lines)
-            table = _table(path, columns, body, comma=delimiter != ",")
-    return table
+        yield text
+
+
+def _dialect(path: Path, text: Iterable[str], header: bool | None) -> tuple[Dialect, Lines]:
+    """How a table is written, and its lines of values."""
+    delimiter, lines = _lines(path, text)
+    _, first = start = next(lines, (0, []))
+    if not first:
+        raise DataFormat("the file is empty", where=str(path))
+    after = next(lines, None)
+    names = _names(path, first, None if after is None else after[1], header, delimiter != ",")
+    columns = names or tuple(f"c{i + 1}" for i in range(len(first)))
+    again = chain([] if names else [start], [] if after is None else [after], lines)
+    return Dialect(delimiter, columns, bool(names)), again
 
 
 def split_off(table: RawTable, labels: Any) -> RawTable:

@@ -180,7 +180,7 @@ def set_aside(path: str | Path) -> Path:
     return away
 
 
-def purge_temporaries(parent: str | Path, *, own: bool = False) -> list[Path]:
+def purge_temporaries(parent: str | Path, *, own: bool = False, name: str = "") -> list[Path]:
     """Remove what writers that are dead have left behind: only names of the form that is used here.
 
     Call it with the folder's ``Lock`` held: a writer on another machine counts as dead.
@@ -188,15 +188,29 @@ def purge_temporaries(parent: str | Path, *, own: bool = False) -> list[Path]:
     Args:
         parent: folder to look in, not below.
         own: remove those of this process too; for the only thread that writes there.
+        name: of the file or folder whose temporaries are meant; none: of all.
     """
     dead = []
     for path in sorted(Path(parent).glob(".tmp-*")):
-        if (match := TEMPORARY.fullmatch(path.name)) and not path.is_symlink():
+        meant = not name or path.name.startswith(f".tmp-{name}-")
+        if meant and (match := TEMPORARY.fullmatch(path.name)) and not path.is_symlink():
             pid, start = int(match[1]), int(match[2])
             if (own and pid == os.getpid()) or not system.alive(pid, start):
                 _discard(path)
                 dead.append(path)
     return dead
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """A folder beside a path for files that nobody needs after the block."""
+    folder = _temporary(beside)
+    with system.refused(folder):
+        system.disk.mkdir(folder)
+    try:
+        yield folder
+    finally:
+        _discard(folder)
 
 
 def _temporary(path: Path) -> Path:
