@@ -38,6 +38,7 @@ class Contender:
     needs: tuple[str, ...] = ()
     works: tuple[str, ...] = tuple(WORKS)
     floor: str = "fp32"
+    processes: int = 1  # that train together, each with as many threads as were asked for
 
     @property
     def missing(self) -> list[str]:
@@ -68,8 +69,9 @@ class Worker:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # lives as long as the process
         text = json.dumps({**told, "options": who.options})
         threads = {"OMP_NUM_THREADS": str(told["threads"]), "MKL_NUM_THREADS": str(told["threads"])}
+        several = ["-m", "torch.distributed.run", "--nproc-per-node", str(who.processes)] if who.processes > 1 else []
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), who.runs, work, text], stdin=subprocess.PIPE,
+            [sys.executable, *several, str(HERE / "worker.py"), who.runs, work, text], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self.errors, text=True, env={**os.environ, **threads},
         )  # fmt: skip
         self._hear()
@@ -135,7 +137,7 @@ def train(who: Sequence[Contender], work: str, rounds: int, told: Mapping[str, A
 def first_steps(who: Sequence[Contender], work: str, times: int, told: Mapping[str, Any]) -> dict[str, Any]:
     """Seconds from a fresh process to the first 64 steps of ``fit``, medians, and the slowest, which had to compile."""
     found = {}
-    for one in (one for one in who if one.runs == "ours.ours"):
+    for one in (one for one in who if one.runs == "ours.ours" and one.processes == 1):
         fresh = Contender(one.name, "ours.start", one.options)
         each = [e for _ in range(times) if not (e := compete([fresh], work, 0, told)[0])["failed"]]
         if each:
@@ -161,14 +163,15 @@ def scores(samples: int, rows: int, rounds: int, told: Mapping[str, Any]) -> dic
 
 
 def our(text: str) -> Contender:
-    """``NAME:key=value,key=value``: this package with settings of its configuration laid over."""
+    """``NAME:key=value,key=value``: this package with settings of its configuration laid over, or in ``processes``."""
     from lowerbound.config import parse_value
 
     name, _, rest = text.partition(":")
     options = dict(pair.split("=", 1) for pair in rest.split(",") if pair)
     low = options.get("precision") == "bf16"
     told = {key: parse_value(value) for key, value in options.items()}
-    return Contender(name, "ours.ours", told, floor="bf16" if low else "fp32")
+    processes = told.pop("processes", 1)
+    return Contender(name, "ours.ours", told, floor="bf16" if low else "fp32", processes=processes)
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:

@@ -11,10 +11,13 @@ from lowerbound import devices
 from lowerbound.batches import Batch, Rows
 from lowerbound.model import VAE
 from lowerbound.objectives import Objective, StepContext
-from lowerbound.randomness import Draw, row_digests, row_noise
+from lowerbound.objectives.base import TRAINING
+from lowerbound.randomness import Draw, row_noise
+from lowerbound.ranks import ALONE, Ranks
 
 EVALUATION_ROWS = 2048  # rows a block: large enough for the matrix products, small enough for the cache
-SETTLE_ROWS = 4096  # training rows that coupled values are fixed on between epochs; at the end all are used
+SETTLE_ROWS = 4096  # training rows that coupled values are fixed on between epochs
+MOST_ROWS = 100_000  # that are looked at to judge or settle a model: of more, so many that are evenly spread
 
 
 @contextmanager
@@ -38,33 +41,37 @@ class HeldOut:
     """Rows set aside, with their noise: the same at every epoch.
 
     Args:
-        rows: on the device.
+        rows: set aside; of more than 100,000, so many that are evenly spread are looked at.
         objective: whose terms are reported.
         model: that will be evaluated.
         seed: of the noise.
+        ranks: processes that the blocks are dealt out to; each is whole in one of them: the number is the same.
     """
 
-    def __init__(self, rows: Rows, objective: Objective, model: VAE, seed: int) -> None:
-        self.rows, self.objective, self.seed = rows, objective, seed
-        self.requests = {name: draw for name, draw in objective.requests(model).items() if name != "corruption"}
-        self.noise = [self._noise(batch) for batch in rows.blocks(EVALUATION_ROWS)]
+    def __init__(self, rows: Rows, objective: Objective, model: VAE, seed: int, ranks: Ranks = ALONE) -> None:
+        self.rows, self.objective, self.seed, self.ranks = rows.spread(MOST_ROWS), objective, seed, ranks
+        asked = objective.requests(model)
+        self.requests = {name: draw for name, draw in asked.items() if name.split()[0] not in TRAINING}
+        self.noise = [self._noise(model, batch) for batch in self.rows.blocks(EVALUATION_ROWS, ranks.every)]
 
     def means(self, model: VAE) -> dict[str, float]:
         """Means per row of the objective's target, value and parts, in nats."""
-        totals: dict[str, float] = {}
         with evaluating(model):
-            for batch, noise in zip(self.rows.blocks(EVALUATION_ROWS), self.noise, strict=True):
-                for name, values in self._terms(model, batch, noise).items():
-                    totals[name] = totals.get(name, 0.0) + float(values.double().sum())
-        return {name: total / len(self.rows) for name, total in totals.items()}
+            blocks = zip(self.rows.blocks(EVALUATION_ROWS, self.ranks.every), self.noise, strict=True)
+            found = [self._sums(model, batch, noise) for batch, noise in blocks]
+        every = self.ranks.in_turn(found)
+        return {name: sum(sums[name] for sums in every) / len(self.rows) for name in every[0]}
+
+    def _sums(self, model: VAE, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, float]:
+        return {name: float(values.double().sum()) for name, values in self._terms(model, batch, noise).items()}
 
     def _terms(self, model: VAE, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
         context = StepContext(noise, torch.ones((), device=batch.x.device), len(self.rows), len(batch.x))
         terms = self.objective(model, batch, context)
         return {"target": terms.target, self.objective.reports: terms.value, **scalars(terms.parts)}
 
-    def _noise(self, batch: Batch) -> dict[str, Tensor]:
-        digests = row_digests(batch.x, batch.mask) if self.requests else []
+    def _noise(self, model: VAE, batch: Batch) -> dict[str, Tensor]:
+        digests = model.embedding.digests(batch.x, batch.mask) if self.requests else []
         found = {}
         for name, request in self.requests.items():
             draws, *shape = request.shape
@@ -74,32 +81,33 @@ class HeldOut:
         return found
 
 
-def reached(model: VAE, objective: Objective, rows: Rows, seed: int) -> dict[str, Any]:
+def reached(model: VAE, objective: Objective, rows: Rows, seed: int, ranks: Ranks = ALONE) -> dict[str, Any]:
     """What an objective aims at beside what the model comes to: means over the training rows, in the parts' units.
 
     A multiplier, where the objective has one, is given with them.
     """
     if not objective.aims:
         return {}
-    found = HeldOut(rows, objective, model, seed).means(model)
+    found = HeldOut(rows, objective, model, seed, ranks).means(model)
     both: dict[str, Any] = {name: {"aim": aim, "reached": found[name]} for name, aim in objective.aims.items()}
     return both | {name: found[name] for name in ("multiplier",) if name in found}
 
 
-def settle(model: VAE, rows: Rows, seed: int, limit: int | None = None) -> None:
-    """Fix what couples rows (an optimal scale) on training rows, one sample of z each, as constants of the model."""
+def settle(model: VAE, rows: Rows, seed: int, limit: int = MOST_ROWS, ranks: Ranks = ALONE) -> None:
+    """Fix what couples rows (an optimal scale) on training rows, one sample of z each, as constants of the model.
+
+    Of more than ``limit`` rows, so many that are evenly spread are looked at.
+    """
     family = model.likelihood_family
     if not family.couples_rows or not len(rows):
         return
-    totals = torch.zeros(2, dtype=torch.float64)
+    found: list[list[float]] = []
     shape = model.posterior_family.noise_shape
     with evaluating(model):
-        for number, batch in enumerate(rows.blocks(EVALUATION_ROWS)):
-            if limit is not None and number * EVALUATION_ROWS >= limit:
-                break
-            digests = row_digests(batch.x, batch.mask)
+        for batch in rows.spread(limit).blocks(EVALUATION_ROWS, ranks.every):
+            digests = model.embedding.digests(batch.x, batch.mask)
             eps = None if shape is None else row_noise(seed, "settle", digests, Draw(shape), 0, 1).to(batch.x)
             q = model.posterior(batch.x, batch.context, batch.mask)
             p = model.likelihood(model.draw(q, eps), batch.context)
-            totals += family.statistics(p, batch.x, batch.mask).double().cpu()
-    family.settle(totals)
+            found.append(family.statistics(p, batch.x, batch.mask).double().tolist())
+    family.settle(torch.tensor(ranks.in_turn(found), dtype=torch.float64).sum(0))

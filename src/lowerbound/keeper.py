@@ -15,6 +15,7 @@ from lowerbound.__about__ import __version__
 from lowerbound.checkpoints import Checkpoint, Store, compare
 from lowerbound.errors import DiskError, NotFinite
 from lowerbound.loop import Epoch, Loop
+from lowerbound.ranks import ALONE, Ranks
 
 EVERY = 30.0  # seconds between checkpoints, at least; they are written at the end of an epoch and when training stops
 CHECKPOINTS, HISTORY = "checkpoints", "history.jsonl"
@@ -29,12 +30,15 @@ class Keeper:
         fingerprint: of the data.
         every: seconds between checkpoints.
         resume: go on from the newest checkpoint if there is one.
+        ranks: the processes that train together, of which the first alone has a folder.
     """
 
     def __init__(
-        self, folder: Path | None, config: Mapping[str, Any], fingerprint: str, *, every: float = EVERY, resume: bool
-    ) -> None:
+        self, folder: Path | None, config: Mapping[str, Any], fingerprint: str, *, every: float = EVERY, resume: bool,
+        ranks: Ranks = ALONE,
+    ) -> None:  # fmt: skip
         self.folder, self.config, self.fingerprint, self.every, self.wanted = folder, config, fingerprint, every, resume
+        self.ranks = ranks
         self.store = None if folder is None else Store(folder / CHECKPOINTS)
         self.history: list[dict[str, Any]] = []
         self.failed: str | None = None
@@ -43,10 +47,13 @@ class Keeper:
         self._held = ExitStack()
 
     def __enter__(self) -> "Keeper":
-        if self.folder is not None:
-            files.make_folder(self.folder)
-            self._held.enter_context(files.Lock(self.folder))
-            files.purge_temporaries(self.folder)
+        with ExitStack() as held:
+            with self.ranks.agreed():
+                if self.folder is not None:
+                    files.make_folder(self.folder)
+                    held.enter_context(files.Lock(self.folder))
+                    files.purge_temporaries(self.folder)
+            self._held = held.pop_all()
         return self
 
     def __exit__(
@@ -62,6 +69,15 @@ class Keeper:
             DataChanged: with other data.
             CheckpointDamaged: all checkpoints are damaged.
         """
+        with self.ranks.agreed():
+            found = self._found(loop)
+        if self.ranks.world > 1:
+            tensors, plain = loop.state()
+            plain, self.history = self.ranks.exchange([plain, self.history])[0]
+            loop.load(self.ranks.copies(tensors), plain)
+        return found
+
+    def _found(self, loop: Loop) -> Checkpoint | None:
         if self.store is None:
             return None
         found = self.store.latest() if self.wanted else None
@@ -96,7 +112,7 @@ class Keeper:
             return
         state = {
             "loop": plain, "history": self.history, "config": self.config, "fingerprint": self.fingerprint,
-            "machine": machine(loop),
+            "machine": machine(loop), "spec": loop.model.spec,
         }  # fmt: skip
         try:
             self.store.save(loop.step, {group: some for group, some in tensors.items() if some}, state)
@@ -124,7 +140,7 @@ def machine(loop: Loop) -> dict[str, Any]:
     """What the bits of a run depend on besides its configuration and data."""
     return {
         "lowerbound": __version__, "torch": str(torch.__version__), "device": loop.rows.device.type,
-        "threads": torch.get_num_threads(), "fast_products": devices.fast_products(),
+        "threads": torch.get_num_threads(), "fast_products": devices.fast_products(), "processes": loop.ranks.world,
     }  # fmt: skip
 
 
@@ -141,5 +157,5 @@ def _refuse_not_finite(weights: Mapping[str, torch.Tensor], step: int) -> None:
 
 
 def _unlike(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    changed = [f"{name} {before.get(name)} then, {now[name]} now" for name in now if before.get(name) != now[name]]
+    changed = [f"{name} {before.get(name)} then, {now[name]} now" for name in now if before.get(name, 1) != now[name]]
     return [f"resumed on another machine or setting ({'; '.join(changed)}): the bits may differ"] if changed else []

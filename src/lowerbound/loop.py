@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lowerbound import devices
 from lowerbound.batches import Batch, Rows
+from lowerbound.capture import Captured, cuda_graph
 from lowerbound.config import TrainConfig
 from lowerbound.diagnosis import diagnose
 from lowerbound.errors import Incompatible, NotFinite
@@ -19,7 +20,8 @@ from lowerbound.evaluation import SETTLE_ROWS, HeldOut, scalars, settle
 from lowerbound.model import VAE
 from lowerbound.objectives import Objective, StepContext
 from lowerbound.optimisers import Optimiser
-from lowerbound.randomness import generator, permutation, step_noise
+from lowerbound.randomness import step_noise
+from lowerbound.ranks import ALONE, Ranks
 
 CHUNK = 64  # steps between two looks at the device: non-finite losses and requests to stop are noticed this late
 SKIPS = 3  # refused steps in a chunk that are skipped; more roll the training back
@@ -46,22 +48,6 @@ class Epoch:
         }  # fmt: skip
 
 
-def initialise(model: VAE, rows: Rows, settings: TrainConfig, seed: int) -> None:
-    """What is fixed before step 0: scaling measured on the training rows, first weights, parts that start from data."""
-    sample = next(rows.blocks(min(len(rows), 65536)))
-    with torch.no_grad():
-        model.embedding.start_from(sample.x, sample.mask)
-        if settings.init_scale:
-            source = generator(seed, "initial")
-            for net in (model.encoder, model.decoder):
-                for weight in net.parameters():
-                    weight.copy_(torch.randn(weight.shape, generator=source) * settings.init_scale)
-        fill = model.likelihood_family.fill
-        x = sample.x if sample.mask is None else torch.where(sample.mask, sample.x, fill)
-        for part in (model.posterior_family, model.prior_family, model.likelihood_family):
-            part.start_from(x)
-
-
 class Loop:
     """Training in progress: the model, its optimiser and where it stands.
 
@@ -72,6 +58,7 @@ class Loop:
         settings: of the config's ``train`` table.
         seed: everything random derives from it.
         held_out: rows that decide when to stop, or None.
+        ranks: the processes that train together: each has a loop of its own, and they go in step.
 
     Raises:
         Incompatible: an objective that is not defined for the model, or accumulation with parts that couple rows.
@@ -79,23 +66,27 @@ class Loop:
 
     def __init__(
         self, model: VAE, objective: Objective, rows: Rows, settings: TrainConfig, *, seed: int,
-        held_out: Rows | None = None,
+        held_out: Rows | None = None, ranks: Ranks = ALONE,
     ) -> None:  # fmt: skip
         objective.accepts(model)
         objective.prepare(rows)
+        ranks.check(model, objective, len(rows), settings.batch, compiled=settings.compile == "on")
         self.model, self.objective, self.rows, self.settings, self.seed = model, objective, rows, settings, seed
-        self.held_out = HeldOut(held_out, objective, model, seed) if held_out is not None and len(held_out) else None
+        self.held_out = HeldOut(held_out, objective, model, seed, ranks) if held_out else None
         self.optimiser = Optimiser(model, objective, settings, len(rows))
         self.weights = self.optimiser.weights
         self.average = [weight.detach().clone() for weight in self.weights] if settings.average else []
         self.requests = {**objective.requests(model), **rows.requests()}
         self.epoch, self.step, self.clock, self.rate_factor, self.rollbacks = 0, 0, 0.0, 1.0, 0
         self.careful = False  # look at every gradient: only once something went wrong
-        self.pieces = self._checked(settings.accumulate)
+        self.ranks, self.pieces = ranks, self._checked(settings.accumulate)
         self.best: tuple[int, float] | None = None
         self.best_weights: dict[str, Tensor] = {}
         self.notices: list[str] = []
+        record = cuda_graph if rows.device.type == "cuda" and rows.at_hand and ranks.world == 1 else None
+        self._replayed = Captured(self._update, rows.device, self.notices, record)
         self.names: list[str] = []
+        self.good: tuple[dict[str, dict[str, Tensor]], dict[str, Any]] = ({}, {})
         self.totals = torch.zeros(0, device=rows.device)
         self.order = torch.zeros(0, dtype=torch.int64)
         self._fast = self._compiled()
@@ -130,7 +121,7 @@ class Loop:
         first = self.step - self.epoch * self.steps_per_epoch
         places = range(first, min(first + limit, self.steps_per_epoch))
         if first == 0 or not len(self.order):
-            self.order = permutation(len(self.rows), self.seed, self.epoch).to(self.rows.device)
+            self.order = self.rows.order(self.seed, self.epoch)
         progress = self._progress(len(places))
         with devices.kernels():
             refused = [self._one_step(place, progress[i]) for i, place in enumerate(places)]
@@ -145,7 +136,7 @@ class Loop:
             self.model.load_state_dict(self.best_weights)
         elif self.average:
             self._copy(self.average)
-        settle(self.model, self.rows, self.seed)
+        settle(self.model, self.rows, self.seed, ranks=self.ranks)
         self.model.eval()
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
@@ -176,29 +167,42 @@ class Loop:
         self.best = None if plain["best"] is None else (int(plain["best"][0]), float(plain["best"][1]))
         self.order = self.order[:0]
         if self.step > self.epoch * self.steps_per_epoch:
-            self.order = permutation(len(self.rows), self.seed, self.epoch).to(self.rows.device)
+            self.order = self.rows.order(self.seed, self.epoch)
         self._keep_good()
 
     def batch(self, place: int) -> tuple[Batch, dict[str, Tensor]]:
         """The rows and the noise of a step of this epoch: the same whenever it is asked."""
+        index, noise = self._drawn(place)
+        return self.rows.take(index, noise), noise
+
+    def _drawn(self, place: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Row numbers and noise of a step."""
         size, step = self.settings.batch, self.epoch * self.steps_per_epoch + place
         index = self.order[place * size : (place + 1) * size]
         noise = step_noise(self.seed, step, self.requests, size, self.rows.device, self.rows.dtype)
-        noise = noise if len(index) == size else {name: eps[: len(index)] for name, eps in noise.items()}
-        return self.rows.take(index, noise), noise
+        return index, noise if len(index) == size else {name: eps[: len(index)] for name, eps in noise.items()}
 
     def _one_step(self, place: int, progress: Tensor) -> Tensor:
         """One update; 1 (on the device) where loss or gradient was not finite and the update was refused."""
-        batch, noise = self.batch(place)
-        gradients, loss, sums = self._gradients(batch, noise, progress)
-        refuse = 1.0 - torch.isfinite(self._clipped(gradients) + loss).float()
-        self.optimiser.step(gradients, self._rate(progress), refuse)
-        if self.average:
-            torch._foreach_lerp_(self.average, [w.detach() for w in self.weights], 1 - self.settings.average)
-        sums = sums.masked_fill(refuse > 0, 0.0)
+        index, noise = self._drawn(place)
+        given: tuple[Any, ...] = (index, progress, self._rate(), *noise.values())
+        usual = len(index) == self.settings.batch and self.pieces == 1 and not self.careful
+        refuse, sums = self._replayed(*given) if usual else self._update(*given)
         self.totals = sums if not len(self.totals) else self.totals + sums
         self.step += 1
         return refuse
+
+    def _update(self, index: Tensor, progress: Tensor, rate: float | Tensor, *noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The update alone, all of it on the device: whether it was refused, and sums over its rows if not."""
+        size, mine = len(index), self.ranks.share(len(index))
+        named = {name: eps[mine] for name, eps in zip(self.requests, noise, strict=True)}
+        found = self._gradients(self.rows.take(index[mine], named), named, progress, size, mine.start)
+        *gradients, loss, sums = self.ranks.sum(found)
+        refuse = 1.0 - torch.isfinite(self._clipped(gradients) + loss).float()
+        self.optimiser.step(gradients, rate, refuse)
+        if self.average:
+            torch._foreach_lerp_(self.average, [w.detach() for w in self.weights], 1 - self.settings.average)
+        return refuse, sums.masked_fill(refuse > 0, 0.0)
 
     def _clipped(self, gradients: list[Tensor]) -> Tensor | float:
         """Clip the gradients if asked, group by group; their norm, or 0 where nobody needs it: it costs a pass."""
@@ -212,12 +216,15 @@ class Loop:
         return norms[0] if len(norms) == 1 else torch.stack(norms).norm()
 
     def _gradients(
-        self, batch: Batch, noise: Mapping[str, Tensor], progress: Tensor
-    ) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Gradients and loss of a batch, and sums over its rows, in as many pieces as memory asks for."""
+        self, batch: Batch, noise: Mapping[str, Tensor], progress: Tensor, size: int, first: int
+    ) -> list[Tensor]:
+        """Gradients, loss, and sums over rows of a batch of ``size``, in as many pieces as memory asks for."""
+        if not len(batch.x):  # fewer rows than ranks
+            return [*map(torch.zeros_like, self.weights), progress * 0, torch.zeros_like(self.totals)]
         while True:
             try:
-                whole = [self._piece(batch, noise, progress, rows) for rows in _cuts(len(batch.x), self.pieces)]
+                cuts = _cuts(len(batch.x), self.pieces)
+                whole = [self._piece(batch, noise, progress, rows, size, first) for rows in cuts]
                 break
             except torch.OutOfMemoryError:
                 self._smaller(len(batch.x))
@@ -225,26 +232,26 @@ class Loop:
         for more, value, total in whole[1:]:
             torch._foreach_add_(gradients, more)
             loss, sums = loss + value, sums + total
-        return gradients, loss, sums
+        return [*gradients, loss, sums]
 
     def _piece(
-        self, batch: Batch, noise: Mapping[str, Tensor], progress: Tensor, rows: slice
+        self, batch: Batch, noise: Mapping[str, Tensor], progress: Tensor, rows: slice, size: int, first: int
     ) -> tuple[list[Tensor], Tensor, Tensor]:
-        size = len(batch.x)
         if self.pieces > 1:
             batch, noise = batch.cut(rows), {name: eps[rows] for name, eps in noise.items()}
         whole = size == self.settings.batch and self.pieces == 1
         forward = self._fast if self._fast is not None and whole else self._forward
         with self._autocast if self.settings.precision == "bf16" else nullcontext():
-            loss, self.names, sums = forward(batch, noise, progress, size)
+            loss, self.names, sums = forward(batch, noise, progress, size, first + rows.start)
         gradients = torch.autograd.grad(loss, self.weights, materialize_grads=True)
         return list(gradients), loss.detach(), sums.double() if sums.device.type != "mps" else sums
 
     def _forward(
-        self, batch: Batch, noise: Mapping[str, Tensor], progress: Tensor, size: int
+        self, batch: Batch, noise: Mapping[str, Tensor], progress: Tensor, size: int, first: int
     ) -> tuple[Tensor, list[str], Tensor]:
         """The loss, and by name what the epoch's record is made of, summed over the rows after their count."""
-        terms = self.objective(self.model, batch, StepContext(noise, progress, len(self.rows), size))
+        context = StepContext(noise, progress, len(self.rows), size, self.ranks.among(size), first)
+        terms = self.objective(self.model, batch, context)
         per_row = {self.objective.reports: terms.value, **scalars(terms.parts)}
         return terms.loss, list(per_row), torch.stack([torch.ones_like(terms.value), *per_row.values()]).sum(1)
 
@@ -254,7 +261,7 @@ class Loop:
         weights = sum(weight.numel() for weight in self.weights)
         dense = not any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in self.model.modules())
         work = 6.0 * weights * self.settings.batch * steps
-        pays = dense and devices.compiling_pays(work) and self.rows.device.type == "cpu"
+        pays = dense and devices.compiling_pays(work) and self.rows.device.type == "cpu" and self.ranks.world == 1
         return devices.compiled(self._forward) if how == "on" or (how == "auto" and pays) else None
 
     def _checked(self, pieces: int) -> int:
@@ -275,7 +282,7 @@ class Loop:
         whole = max(self.settings.epochs * self.steps_per_epoch - 1, 1)
         return (torch.arange(self.step, self.step + count, device=self.rows.device) / whole).unbind()
 
-    def _rate(self, progress: Tensor) -> float:
+    def _rate(self) -> float:
         rate = self.settings.rate * self.rate_factor
         if self.settings.schedule == "constant":
             return rate
@@ -312,9 +319,12 @@ class Loop:
         return bool(torch.isfinite(torch.stack(torch._foreach_norm(list[Tensor](self.weights))).sum()))
 
     def _keep_good(self) -> None:
+        """Copy the state, into the last copy's own memory where it still fits: new memory costs more than copying."""
         tensors, plain = self.state()
+        before = self.good[0]
         copies = {
-            group: {name: value.detach().clone() for name, value in some.items()} for group, some in tensors.items()
+            group: {name: _copied(value, before.get(group, {}).get(name)) for name, value in some.items()}
+            for group, some in tensors.items()
         }
         self.good = (copies, plain)
 
@@ -324,7 +334,7 @@ class Loop:
         train = {name: total / max(rows, 1.0) for name, total in zip(self.names, sums, strict=True)}
         self.epoch, self.totals = self.epoch + 1, self.totals[:0]
         with self._averaged():
-            settle(self.model, self.rows, self.seed, SETTLE_ROWS)
+            settle(self.model, self.rows, self.seed, SETTLE_ROWS, self.ranks)
             validation = self.held_out.means(self.model) if self.held_out else {}
             self._remember(validation)
         self._keep_good()
@@ -352,6 +362,13 @@ class Loop:
     def _copy(self, values: Sequence[Tensor]) -> None:
         for weight, value in zip(self.weights, values, strict=True):
             weight.copy_(value)
+
+
+def _copied(value: Tensor, place: Tensor | None) -> Tensor:
+    """A copy of the value, in ``place`` if that is of its kind."""
+    if place is None or (place.shape, place.dtype, place.device) != (value.shape, value.dtype, value.device):
+        return value.detach().clone()
+    return place.copy_(value.detach())
 
 
 def _cuts(rows: int, pieces: int) -> list[slice]:

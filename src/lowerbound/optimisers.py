@@ -73,7 +73,7 @@ class Optimiser:
             tensor.copy_(tensors[name])
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], rate: float, refuse: Tensor) -> None:
+    def step(self, gradients: Sequence[Tensor], rate: float | Tensor, refuse: Tensor) -> None:
         """One update; where ``refuse`` (0-d, on the device) is 1 nothing changes, and nobody waits to know."""
         for group, some in zip(self.groups, self.split(gradients), strict=True):
             self._update(group, some, rate * group.pace.speed, refuse)
@@ -85,7 +85,7 @@ class Optimiser:
             yield list(gradients[first : first + len(group.weights)])
             first += len(group.weights)
 
-    def _update(self, group: Group, gradients: list[Tensor], rate: float, refuse: Tensor) -> None:
+    def _update(self, group: Group, gradients: list[Tensor], rate: float | Tensor, refuse: Tensor) -> None:
         beta1, beta2 = group.pace.betas
         weights, moments, counts = list[Tensor](group.weights), group.moments, [group.count] * len(group.weights)
         group.count.add_(1 - refuse)

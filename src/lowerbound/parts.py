@@ -1,4 +1,4 @@
-"""Parts: the six kinds a model and its training are composed of, and the rule that a signature is its schema.
+"""Parts: the kinds a model and its training are composed of, and the rule that a signature is its schema.
 
 ``def __init__(self, <what the data decides>, *, <what you decide>)``: names before the star come from ``GIVEN`` and are
 injected by name; names after it are the options, at once config keys, command-line paths and rows of the docs.
@@ -47,6 +47,7 @@ class Part(nn.Module, metaclass=_PartType):
     kind: ClassVar[str] = ""
     name: ClassVar[str] = ""
     couples_rows: bool = False
+    gathers: bool = False  # whether what couples rows is gathered from all processes that train together
     options: dict[str, Any]
 
     def __init_subclass__(cls, *, kind: str = "", name: str = "", **rest: Any) -> None:
@@ -145,7 +146,7 @@ def build(kind: str, table: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
     """Make a part from its config table, injecting what the data decides.
 
     Args:
-        kind: ``net``, ``posterior``, ``prior``, ``likelihood``, ``objective`` or ``corruption``.
+        kind: ``net``, ``posterior``, ``prior``, ``likelihood``, ``objective``, ``corruption`` or ``missingness``.
         table: ``{"name": ..., option: value, ...}``.
         given: at least the names that the part asks for before the star.
 

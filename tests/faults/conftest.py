@@ -181,14 +181,14 @@ class Fits:
 
 def at_step(step: int, numbers: tuple[int, ...]) -> None:
     """From now on, this process sends itself signals as the loop takes the batch of a step."""
-    take = Loop.batch
+    take = Loop._drawn
 
-    def batch(self: Loop, place: int) -> Any:
+    def drawn(self: Loop, place: int) -> Any:
         for number in numbers if self.step == step else ():
             os.kill(os.getpid(), number)
         return take(self, place)
 
-    Loop.batch = batch  # type: ignore[method-assign]  # in a child that ends with its command
+    Loop._drawn = drawn  # type: ignore[method-assign]  # in a child that ends with its command
 
 
 def command(words: list[str], out: Path, before: Callable[[], object]) -> NoReturn:

@@ -15,8 +15,9 @@ from lowerbound import files
 from lowerbound.batches import Rows
 from lowerbound.checkpoints import Store
 from lowerbound.config import TrainConfig
+from lowerbound.initial import initialise
 from lowerbound.keeper import CHECKPOINTS, Keeper
-from lowerbound.loop import Loop, initialise
+from lowerbound.loop import Loop
 from lowerbound.model import assemble
 from lowerbound.objectives import Objective, capacity, constrained, elbo, factor, mmd, reconstruction, total_correlation
 from lowerbound.randomness import scope

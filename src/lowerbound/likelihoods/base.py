@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -12,7 +12,13 @@ from torch.distributions import Distribution
 from lowerbound.parts import Part
 
 HASTE = 10.0  # sigma is stored as log sigma^2 / HASTE: a step of Adam then moves it ten times as far
+Total = Callable[[Tensor], Tensor]
 Scale = Literal["learned", "fixed", "per_dimension", "predicted"]
+
+
+def same(own: Tensor) -> Tensor:
+    """The sum over a batch that is whole already."""
+    return own
 
 
 class Likelihood(Part, kind="likelihood"):
@@ -66,8 +72,15 @@ class Likelihood(Part, kind="likelihood"):
         """
         return p
 
-    def couple(self, p: Distribution, x: Tensor, mask: Tensor | None) -> Distribution:
-        """p with what a training batch decides (only where ``couples_rows``)."""
+    def couple(self, p: Distribution, x: Tensor, mask: Tensor | None, total: Total = same) -> Distribution:
+        """p with what a training batch decides (only where ``couples_rows``).
+
+        Args:
+            p: from ``forward``, (..., rows, *shape).
+            x: (rows, *shape).
+            mask: (rows, *shape), or None.
+            total: makes sums over the whole batch of sums over the rows at hand.
+        """
         return p
 
     def statistics(self, p: Distribution, x: Tensor, mask: Tensor | None) -> Tensor:

@@ -7,9 +7,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 from torch.distributions import Laplace as LaplaceDistribution
-from torch.distributions import StudentT as StudentTDistribution
 
-from lowerbound.likelihoods.base import HASTE, Scale, Scaled
+from lowerbound.distributions import Student
+from lowerbound.likelihoods.base import HASTE, Scale, Scaled, Total, same
 from lowerbound.parts import NonNegative, Positive
 
 Freedom = Annotated[float, Field(gt=1, allow_inf_nan=False)]
@@ -39,6 +39,7 @@ class Gaussian(Scaled, name="gaussian"):
     """
 
     relocates = True
+    gathers = True
 
     def __init__(
         self, shape: tuple[int, ...], *,
@@ -61,9 +62,9 @@ class Gaussian(Scaled, name="gaussian"):
         with torch.no_grad():
             self.slow.copy_((target - least).clamp(min=1e-30).log() / HASTE)
 
-    def couple(self, p: Distribution, x: Tensor, mask: Tensor | None) -> Distribution:
-        total, count = self.statistics(p, x, mask)
-        ratio = (total / count.clamp(min=1)).clamp(min=(self.floor / self._sigma(self.log_variance)) ** 2).sqrt()
+    def couple(self, p: Distribution, x: Tensor, mask: Tensor | None, total: Total = same) -> Distribution:
+        squares, count = total(self.statistics(p, x, mask))
+        ratio = (squares / count.clamp(min=1)).clamp(min=(self.floor / self._sigma(self.log_variance)) ** 2).sqrt()
         return Normal(p.mean, p.stddev * ratio, validate_args=False)
 
     def statistics(self, p: Distribution, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -140,4 +141,4 @@ class StudentT(Scaled, name="student_t"):
 
     def forward(self, numbers: Tensor) -> Distribution:
         loc, sigma = self._located(numbers)
-        return StudentTDistribution(torch.full_like(loc, self.freedom), loc, sigma, validate_args=False)
+        return Student(torch.full_like(loc, self.freedom), loc, sigma)

@@ -13,6 +13,9 @@ from lowerbound.errors import Incompatible
 from lowerbound.model import VAE
 from lowerbound.parts import Part
 from lowerbound.randomness import Draw, step_noise
+from lowerbound.ranks import ALONE, Ranks
+
+TRAINING = ("corruption", "labelled")  # first words of the names of noise that is of use in training alone
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,16 @@ class StepContext:
         progress: 0-d tensor in [0, 1].
         rows_total: N, the rows of the data set.
         batch_rows: rows of the global batch, which the loss is divided by.
+        ranks: the processes that have rows of the batch: what couples rows is asked of all of them.
+        first: place in the global batch of the first row at hand.
     """
 
     noise: Mapping[str, Tensor]
     progress: Tensor = field(default_factory=lambda: torch.ones(()))
     rows_total: int = 1
     batch_rows: int = 1
+    ranks: Ranks = ALONE
+    first: int = 0
 
     @classmethod
     def fresh(cls, objective: "Objective", model: VAE, batch: Batch, seed: int = 0, step: int = 0) -> "StepContext":
@@ -81,20 +88,29 @@ class StepContext:
         """Sum over the rows at hand, divided by the rows of the global batch (scalar)."""
         return per_row.sum() / self.batch_rows
 
+    def once(self, whole: Tensor) -> Tensor:
+        """This process's part of a term of the whole batch that every one of them has: losses are summed."""
+        return whole / self.ranks.world if self.ranks.world > 1 else whole
+
+    def gather(self, per_row: Tensor) -> Tensor:
+        """The rows of the global batch, with gradient, from the rows at hand."""
+        return self.ranks.gather(per_row, self.batch_rows)
+
 
 class Objective(Part, kind="objective"):
     """A map from a model and a batch to ``Terms``.
 
     ``needs_density`` refuses posteriors that have none, ``reports`` names the value, ``pace`` is that of the
     objective's own parameters, ``labels`` says that it trains a classifier, ``says`` what the loss has besides the
-    bound, and ``aims`` holds, by the name of a part, what training should bring its mean to: the run's summary states
-    both.
+    bound, ``missingness`` that it trains p(mask|x), and ``aims`` holds, by the name of a part, what training should
+    bring its mean to: the run's summary states both.
     """
 
     needs_density: bool = True
     reports: str = "elbo"
     samples: int = 1
     labels: bool = False
+    missingness: bool = False
     pace: Pace = Pace()
 
     @property
@@ -129,6 +145,11 @@ class Objective(Part, kind="objective"):
             raise Incompatible(
                 f"objective '{self.name}' needs a posterior with a density; '{family.name}' has none",
                 mend="Use objective 'reconstruction', or posterior 'gaussian'.",
+            )
+        if model.missingness_family is not None and not self.missingness:
+            raise Incompatible(
+                f"objective '{self.name}' does not train {model.missingness_family.title}",
+                mend="Use objective 'iwae', or leave model.missingness out.",
             )
         if self.labels != (model.classifier is not None):
             raise Incompatible(

@@ -39,7 +39,7 @@ def decode(model: VAE, batch: Batch, context: StepContext, *, detach: bool = Fal
     if detach:
         z = z.detach()
     p = model.likelihood(z, batch.context)
-    return Decoded(q, z, p, model.log_likelihood(p, batch.x, batch.mask))
+    return Decoded(q, z, p, model.log_likelihood(p, batch.x, batch.mask, context.ranks.total))
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,8 @@ class ELBO(Objective, name="elbo"):
     4.0
     """
 
+    gathers = True
+
     def __init__(
         self, *, beta: Schedule = 1.0, samples: Count = 1, free_bits: NonNegative = 0.0,
         gradient: Literal["reparameterized", "score"] = "reparameterized", baseline: float = 0.0,
@@ -129,7 +131,8 @@ class ELBO(Objective, name="elbo"):
         return found.terms(context, beta * cost - gain, (beta - 1) * found.kl.detach())
 
     def _free(self, divergence: Tensor, context: StepContext) -> Tensor:
-        return (divergence.sum(0) / context.batch_rows).clamp(min=self.free_bits).sum()
+        mean = context.ranks.total(divergence.sum(0)) / context.batch_rows
+        return context.once(mean.clamp(min=self.free_bits).sum())
 
     def _surrogate(self, found: Decoded) -> Tensor:
         """Its gradient is (log p(x|z) - baseline) * grad log q(z) for the encoder, grad log p(x|z) for the decoder."""

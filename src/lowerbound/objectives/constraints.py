@@ -33,7 +33,7 @@ class Capacity(Objective, name="capacity"):
     {'kl': 25.0}
     """
 
-    couples_rows = True
+    couples_rows = gathers = True
 
     def __init__(self, *, nats: Schedule = 25.0, gamma: Positive = 1000.0) -> None:
         super().__init__()
@@ -50,9 +50,9 @@ class Capacity(Objective, name="capacity"):
     def forward(self, model: VAE, batch: Batch, context: StepContext | None = None) -> Terms:
         context = context or StepContext.fresh(self, model, batch)
         found = bound(model, batch, context)
-        mean = context.average(found.kl)
+        mean = context.ranks.total(context.average(found.kl))
         off = self.gamma * (mean - at(self.nats, context.progress)).abs()
-        return found.terms(context, off - context.average(found.likelihood), off - mean)
+        return found.terms(context, context.once(off) - context.average(found.likelihood), off - mean)
 
 
 class Constrained(Objective, name="constrained"):

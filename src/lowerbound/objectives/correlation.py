@@ -39,7 +39,7 @@ class TotalCorrelation(Objective, name="total_correlation"):
     'mutual information x 1, total correlation x 4, dimension-wise KL x 1'
     """
 
-    couples_rows = True
+    couples_rows = gathers = True
 
     def __init__(
         self, *, total_correlation: NonNegative = 6.0, mutual_information: NonNegative = 1.0,
@@ -63,7 +63,7 @@ class TotalCorrelation(Objective, name="total_correlation"):
         context = context or StepContext.fresh(self, model, batch)
         found = bound(model, batch, context)
         z = found.decoded.z[0]
-        log_qz, log_qzj = aggregated(found.decoded.q, z, context.rows_total, self.estimator)
+        log_qz, log_qzj = aggregated(found.decoded.q, z, context.rows_total, self.estimator, context)
         correlation = log_qz - log_qzj
         spread = log_qzj - per_row(found.prior.log_prob(z), found.prior)
         information = found.kl - correlation - spread
@@ -75,7 +75,7 @@ class TotalCorrelation(Objective, name="total_correlation"):
 
 
 def aggregated(
-    q: Distribution, z: Tensor, rows_total: int, estimator: Estimator = "stratified"
+    q: Distribution, z: Tensor, rows_total: int, estimator: Estimator = "stratified", context: StepContext | None = None
 ) -> tuple[Tensor, Tensor]:
     """log q(z) and sum_j log q(z_j) of a sample of each row, from the posteriors of a batch of M of N rows: (rows,).
 
@@ -89,16 +89,21 @@ def aggregated(
         z: (rows, latent), row i drawn from q(z|x_i).
         rows_total: N.
         estimator: see above.
+        context: of the step, where other processes have rows of the batch too. Each compares all samples with its own
+            posteriors, and what they find is added up, so that only samples and sums are sent.
     """
-    log_weights = batch_weights(len(z), rows_total, estimator).log().to(z)
+    context = context or StepContext({})
+    every, own = context.gather(z), slice(context.first, context.first + len(z))
+    rows = len(every)
+    log_weights = batch_weights(rows, rows_total, estimator)[:, own].log().to(z)
     pieces = []
-    for start in range(0, len(z), step := max(1, PAIRS // z.numel())):
+    for start in range(0, rows, step := max(1, PAIRS // z.numel())):
         weight = log_weights[start : start + step]
-        pairs = q.log_prob(z[start : start + step, None])
+        pairs = q.log_prob(every[start : start + step, None])
         joint = (pairs.sum(2) + weight).logsumexp(1)
-        pieces.append(torch.stack([joint, (pairs + weight[:, :, None]).logsumexp(1).sum(1)]))
-    joint, product = torch.cat(pieces, 1)
-    return joint, product
+        pieces.append(torch.cat([joint[:, None], (pairs + weight[:, :, None]).logsumexp(1)], 1))
+    found = context.ranks.logsumexp(torch.cat(pieces))[own]
+    return found[:, 0], found[:, 1:].sum(1)
 
 
 def batch_weights(rows: int, rows_total: int, estimator: Estimator) -> Tensor:

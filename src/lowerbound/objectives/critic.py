@@ -36,7 +36,7 @@ class Factor(Objective, name="factor"):
     torch.Size([3, 1])
     """
 
-    couples_rows = True
+    couples_rows = gathers = True
     beta: float = 1.0  # what the audit says of the KL
 
     def __init__(
@@ -62,11 +62,14 @@ class Factor(Objective, name="factor"):
         fixed = {name: weight.detach() for name, weight in self.critic.named_parameters()}
         correlation = functional_call(self.critic, fixed, (z,))[:, 0]
         cost = self.gamma * correlation
-        own = self._mistakes(z.detach(), context.noise["shuffle"][:, 0])
+        own = self._mistakes(z.detach(), context.noise["shuffle"][:, 0], context)
         loss = context.average(found.kl - found.likelihood + cost + own)
         return found.terms(context, loss, cost, total_correlation=correlation, critic_loss=own)
 
-    def _mistakes(self, z: Tensor, noise: Tensor) -> Tensor:
-        """The critic's cross-entropy of a code and a shuffled one, (rows,)."""
-        real, shuffled = self.critic(z), self.critic(z.gather(0, noise.argsort(0)))
+    def _mistakes(self, z: Tensor, noise: Tensor, context: StepContext | None = None) -> Tensor:
+        """The critic's cross-entropy of a code and one shuffled among all rows of the batch, (rows,)."""
+        context = context or StepContext({})
+        order = context.gather(noise).argsort(0)
+        mixed = context.gather(z).gather(0, order)[context.first : context.first + len(z)]
+        real, shuffled = self.critic(z), self.critic(mixed)
         return (softplus(-real) + softplus(shuffled))[:, 0]

@@ -43,7 +43,7 @@ class MMD(Objective, name="mmd"):
     'reconstruction_log_likelihood'
     """
 
-    couples_rows = True
+    couples_rows = gathers = True
 
     def __init__(
         self, *, weight: NonNegative = 100.0, beta: NonNegative = 1.0, kernel: Kernel = "gaussian",
@@ -74,18 +74,18 @@ class MMD(Objective, name="mmd"):
     def forward(self, model: VAE, batch: Batch, context: StepContext | None = None) -> Terms:
         context = context or StepContext.fresh(self, model, batch)
         p = model.prior(batch.context)
-        there = p.mean + p.stddev * context.noise["prior"][:, 0]
+        there = context.gather(p.mean + p.stddev * context.noise["prior"][:, 0])
         if self.beta:
             found = bound(model, batch, context)
-            apart = self._discrepancy(found.decoded.z[0], there)
+            apart = self._discrepancy(context.gather(found.decoded.z[0]), there)
             cost = (self.beta - 1) * found.kl + self.weight * apart
-            loss = context.average(self.beta * found.kl - found.likelihood) + self.weight * apart
+            loss = context.average(self.beta * found.kl - found.likelihood) + context.once(self.weight * apart)
             return found.terms(context, loss, cost, mmd=apart.expand_as(found.kl))
         decoded = decode(model, batch, context)
-        apart, value = self._discrepancy(decoded.z[0], there), decoded.likelihood.detach()
+        apart, value = self._discrepancy(context.gather(decoded.z[0]), there), decoded.likelihood.detach()
         cost = self.weight * apart
         parts = {"log_likelihood": value, "mmd": apart.detach().expand_as(value)}
-        loss = cost - context.average(decoded.likelihood)
+        loss = context.once(cost) - context.average(decoded.likelihood)
         return Terms(loss, value, value - cost.detach(), parts, context.rows_total)
 
     def _discrepancy(self, here: Tensor, there: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The aggregated posterior held to the prior by its second moments."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -34,7 +35,7 @@ class DIP(Objective, name="dip"):
     10.0
     """
 
-    couples_rows = True
+    couples_rows = gathers = True
     beta: float = 1.0  # what the audit says of the KL
 
     def __init__(
@@ -56,8 +57,8 @@ class DIP(Objective, name="dip"):
     def forward(self, model: VAE, batch: Batch, context: StepContext | None = None) -> Terms:
         context = context or StepContext.fresh(self, model, batch)
         found = bound(model, batch, context)
-        cost = self.penalty(covariance(found.decoded.q, within=self.version == "ii"))
-        loss = context.average(found.kl - found.likelihood) + cost
+        cost = self.penalty(covariance(found.decoded.q, within=self.version == "ii", gather=context.gather))
+        loss = context.average(found.kl - found.likelihood) + context.once(cost)
         return found.terms(context, loss, cost, covariance_penalty=cost.expand_as(found.kl))
 
     def penalty(self, covariance: Tensor) -> Tensor:
@@ -67,12 +68,19 @@ class DIP(Objective, name="dip"):
         return self.off_diagonal * off + self.diagonal * (variances - 1).square().sum()
 
 
-def covariance(q: Distribution, *, within: bool) -> Tensor:
-    """Of the means of a batch of posteriors, divided by the rows; ``within`` adds the mean of their own: of samples."""
-    centred = q.mean - q.mean.mean(0)
+def covariance(q: Distribution, *, within: bool, gather: Callable[[Tensor], Tensor] = lambda own: own) -> Tensor:
+    """Of the means of a batch of posteriors, divided by the rows; ``within`` adds the mean of their own: of samples.
+
+    Args:
+        q: (rows, latent).
+        within: see above.
+        gather: makes the rows of the whole batch of those at hand.
+    """
+    means = gather(q.mean)
+    centred = means - means.mean(0)
     between = centred.T @ centred / len(centred)
     if not within:
         return between
     joint = getattr(q, "covariance_matrix", None)
-    own: Tensor = torch.diag(q.variance.mean(0)) if joint is None else joint.mean(0)
+    own: Tensor = torch.diag(gather(q.variance).mean(0)) if joint is None else gather(joint).mean(0)
     return between + own
