@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -20,7 +20,12 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class Net(Part, kind="net"):
-    """A map from (rows, *inputs) to (rows, *outputs)."""
+    """A map from (rows, *inputs) to (rows, *outputs).
+
+    ``flat`` says that it knows no places: a context comes as so many more numbers of a row, not as planes of an image.
+    """
+
+    flat: ClassVar[bool] = False
 
     def __init__(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
         super().__init__()
@@ -50,6 +55,8 @@ class Linear(Net, name="linear"):
     torch.Size([2, 3])
     """
 
+    flat = True
+
     def __init__(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
         super().__init__(inputs, outputs)
         self.map = nn.Linear(math.prod(inputs), math.prod(outputs))
@@ -76,6 +83,8 @@ class MLP(Net, name="mlp"):
     >>> MLP((1, 8, 8), (4,), widths=[16])(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 4])
     """
+
+    flat = True
 
     def __init__(
         self, inputs: tuple[int, ...], outputs: tuple[int, ...], *,
@@ -112,6 +121,8 @@ class Residual(Net, name="residual"):
     >>> Residual((1, 8, 8), (4,), width=16)(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 4])
     """
+
+    flat = True
 
     def __init__(
         self, inputs: tuple[int, ...], outputs: tuple[int, ...], *,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lowerbound.errors import DataShape
-from lowerbound.measures import auroc, conformal, typicality
+from lowerbound.measures import auroc, calibration_error, conformal, typicality
 
 
 def test_conformal_p_values_are_uniform_where_rows_are_alike() -> None:
@@ -61,3 +61,22 @@ def test_one_kind_alone_has_no_curve(strange: np.ndarray) -> None:
         auroc(np.arange(3.0), strange)
     with pytest.raises(DataShape, match="1 scores NaN"):
         auroc(np.array([0.0, math.nan, 1.0]), np.array([0, 1, 1]))
+
+
+def test_calibration_error_by_hand() -> None:
+    """Two bins: ten rows say 0.9 and eight are right, five say 0.55 and four are; 10/15 * 0.1 + 5/15 * 0.25."""
+    said = np.array([[0.9, 0.1]] * 10 + [[0.45, 0.55]] * 5)
+    truth = np.array([0] * 8 + [1] * 2 + [1] * 4 + [0])
+    found = calibration_error(said, truth)
+    assert found.value == pytest.approx((10 * 0.1 + 5 * 0.25) / 15) and found.chance == pytest.approx(3 / 15)
+    with pytest.raises(DataShape, match="rows with labels"):
+        calibration_error(said, truth[:3])
+
+
+def test_who_is_right_as_often_as_said_is_calibrated_and_who_brags_is_not() -> None:
+    rng = np.random.default_rng(0)
+    said = rng.dirichlet([1.0, 1.0, 1.0], 4000)
+    truth = (rng.random(4000)[:, None] > said.cumsum(1)).sum(1)
+    honest, brags = calibration_error(said, truth), calibration_error(said**3 / (said**3).sum(1, keepdims=True), truth)
+    assert honest.p_value > 0.05 and abs(honest.value - honest.perfect) < 3 * honest.se
+    assert brags.p_value < 0.01 and brags.value > brags.perfect + 5 * brags.se

@@ -66,6 +66,7 @@ def independence(
     beside: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Another run to compare with, one without labels, say.")
     ] = None,
+    of: Annotated[str, typer.Option(metavar="mean|draw", help="Of q(z|x).")] = "mean",
     seed: Seed = 0, imports: Imports = [],  # noqa: B006
 ) -> Answer:  # fmt: skip
     """Say how well the label can be told from the codes.
@@ -77,5 +78,5 @@ def independence(
     from lowerbound.tasks.independence import independence as task
 
     other = None if beside is None else open(beside, imports=imports)
-    found = task(open(run, imports=imports), data, beside=other, seed=seed)
+    found = task(open(run, imports=imports), data, beside=other, of=of, seed=seed)  # type: ignore[arg-type]  # checked
     return Answer(found.as_dict(), str(found))

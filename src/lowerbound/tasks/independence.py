@@ -4,23 +4,25 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lowerbound.data import Data
 from lowerbound.data.conditions import LABEL
-from lowerbound.errors import DataError
+from lowerbound.errors import DataError, unknown
 from lowerbound.run import Run
 from lowerbound.tasks.baselines import spread
 from lowerbound.tasks.labels import codes_of
-from lowerbound.tasks.latent import encode
+from lowerbound.tasks.latent import drawn_codes, encode
 
 MOST = 50_000  # codes that classifiers learn from, and that they are judged on
 NEIGHBOURS = 5
+CODES = ("mean", "draw")
 
 Array = npt.NDArray[Any]
+Codes = Literal["mean", "draw"]
 
 
 @dataclass(frozen=True)
@@ -70,19 +72,24 @@ class Recovery:
         return line if self.beside is None else f"{line}\nbeside: {self.beside}"
 
 
-def independence(run: Run, data: Any = None, *, beside: Run | None = None, seed: int = 0) -> Recovery:
+def independence(
+    run: Run, data: Any = None, *, beside: Run | None = None, of: Codes = "mean", seed: int = 0
+) -> Recovery:
     """Measure how well the label can be told from codes, by the best of three classifiers.
 
-    Logistic regression, 5 nearest neighbours and boosted trees learn from the posterior means of the training rows and
-    are judged on others. Where a model is told the label its codes need not say it: chance is the goal.
+    Logistic regression, 5 nearest neighbours and boosted trees learn from the codes of the training rows and are judged
+    on others. Where a model is told the label its codes need not say it: chance is the goal. The theory promises it of
+    draws alone, q(z|y) = p(z); means may still tell how sure q(z|x) is, and so the label, where z does not.
 
     Args:
         run: trained; its training rows at hand.
         data: labelled rows to judge on; the run's test rows when left out.
         beside: another run, one without context, say.
-        seed: of the trees.
+        of: the posterior's ``mean``, or one ``draw`` from it.
+        seed: of the trees and the draws.
 
     Raises:
+        UnknownName: ``of`` is neither.
         DataError: rows without labels, or none at hand.
 
     >>> from lowerbound.train import fit
@@ -90,14 +97,21 @@ def independence(run: Run, data: Any = None, *, beside: Run | None = None, seed:
     >>> sorted(found.accuracy), 0 <= found.mean <= 1
     (['knn', 'logistic', 'trees'], True)
     """
+    if of not in CODES:
+        raise unknown("codes", of, CODES, where="of")
     train, rows = spread(_labelled(run.rows(part="train")), MOST), spread(_labelled(run.rows(data)), MOST)
     names = train.label_names
     known, truth = codes_of(train, names), codes_of(rows, names)
-    x, codes = (encode(run, some).astype(np.float64) for some in (train, rows))
+    x, codes = (_codes(run, some, of, seed) for some in (train, rows))
     accuracy = {name: float((judge(x, known, seed)(codes) == truth).mean()) for name, judge in JUDGES.items()}
     chance = float(np.bincount(truth).max() / rows.rows)
-    other = None if beside is None else independence(beside, data, seed=seed)
+    other = None if beside is None else independence(beside, data, of=of, seed=seed)
     return Recovery(accuracy, chance, rows.rows, train.rows, other)
+
+
+def _codes(run: Run, rows: Data, of: Codes, seed: int) -> Array:
+    found: Array = encode(run, rows) if of == "mean" else drawn_codes(run, rows, 1, seed)[0]
+    return found.astype(np.float64)
 
 
 def _labelled(rows: Data) -> Data:

@@ -1,14 +1,17 @@
 """Into the latent space and back: encode, decode, reconstruct."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from lowerbound.data import Data, Split
 from lowerbound.distributions import point
-from lowerbound.errors import DataMissing, DataShape
+from lowerbound.errors import BadOption, DataMissing, DataShape
 from lowerbound.evaluation import EVALUATION_ROWS, evaluating
+from lowerbound.randomness import Draw, row_noise
 from lowerbound.run import Run
 
 Array = npt.NDArray[Any]
@@ -40,6 +43,62 @@ def encode(run: Run, data: Any = None, *, variance: bool = False) -> Array:
             q = run.model.posterior(batch.x, batch.context, batch.mask)
             found.append((q.variance if variance else q.mean).cpu().numpy())
     return _joined(found, (run.model.latent,))
+
+
+def codes(run: Run, data: Any = None, *, draws: int = 0, seed: int = 0) -> Data:
+    """Codes of rows, with their labels and their split, as data for another run (M1+M2).
+
+    Args:
+        run: trained.
+        data: rows as ``load`` takes them; all rows of the run when left out.
+        draws: 0 for posterior means; else every training row is there so many times, each a draw from q(z|x) of its
+            own, so that as many epochs cost one pass, and none sees a draw again. Other rows have their mean.
+        seed: of the draws, which are keyed by the rows' contents.
+
+    Raises:
+        BadOption: fewer than no draws. As ``encode``.
+
+    Source: codes drawn anew at each use: Kingma, Rezende, Mohamed & Welling 2014, arXiv:1406.5298, section 4.4.
+
+    >>> from lowerbound.train import fit
+    >>> run = fit("digits", latent=2, epochs=1, progress=False)
+    >>> codes(run, draws=3).shape, codes(run, draws=3).train.rows == 3 * run.rows(part="train").rows
+    ((2,), True)
+    """
+    if draws < 0:
+        raise BadOption("not a number of draws", where="draws", found=str(draws), expected="0 or more")
+    if data is None:
+        run.rows(part="train", partial=True)  # puts them there
+    source = run.rows(run.data if data is None else data)
+    split = source.split or Split(np.arange(source.rows), np.arange(0), np.arange(0), "given", seed)
+    means = encode(run, source).astype(np.float32)
+    made = replace(_bare(source, means), name=f"codes of {source.name}", split=split)
+    if not draws:
+        return made
+    drawn = drawn_codes(run, source.take(split.train), draws, seed)
+    means[split.train] = drawn[0]
+    more = np.tile(split.train, draws - 1)
+    index, new = np.r_[np.arange(source.rows), more], source.rows + np.arange(len(more))
+    whole = replace(made.take(index), x=np.concatenate([means, *drawn[1:]]))
+    return replace(whole, split=replace(split, train=np.r_[split.train, new], how="given"))
+
+
+def _bare(source: Data, x: Array) -> Data:
+    """Other values with the labels of rows."""
+    return Data(x, labels=source.labels, label_names=source.label_names)
+
+
+def drawn_codes(run: Run, rows: Data, draws: int, seed: int) -> Array:
+    """Samples of q(z|x), (draws, rows, latent), keyed by the rows' contents."""
+    model, found = run.model, []
+    shape = model.posterior_family.noise_shape
+    with evaluating(model):
+        for batch in run.resident(rows).blocks(EVALUATION_ROWS):
+            digests = model.embedding.digests(batch.x, batch.mask)
+            eps = torch.empty(0) if shape is None else row_noise(seed, "codes", digests, Draw(shape), 0, draws)
+            z = model.draw(model.posterior(batch.x, batch.context, batch.mask), eps.to(batch.x))
+            found.append(z.expand(draws, -1, -1).cpu().numpy())
+    return np.concatenate(found, axis=1).astype(np.float32)
 
 
 def decode(run: Run, codes: Any) -> Array:
