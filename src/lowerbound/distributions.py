@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import (
     Bernoulli,
+    Chi2,
     Distribution,
     Laplace,
     MultivariateNormal,
@@ -164,6 +165,21 @@ class BernoulliLogits(Bernoulli):
         return linear + product.log().sum(-1)
 
 
+class Student(StudentT):
+    """torch's, whose degrees of freedom are not checked: no argument switches that off, and no graph has it.
+
+    Args:
+        df: degrees of freedom.
+        loc: location, broadcast against it.
+        scale: above 0, broadcast against both.
+    """
+
+    def __init__(self, df: Tensor, loc: Tensor, scale: Tensor) -> None:
+        self.df, self.loc, self.scale = torch.broadcast_tensors(df, loc, scale)
+        self._chi2 = Chi2(self.df, validate_args=False)
+        Distribution.__init__(self, self.df.size(), validate_args=False)
+
+
 def relocate(p: Distribution, shift: Tensor, scale: Tensor) -> Distribution:
     """The distribution of ``shift + scale * y`` for y ~ p, so that densities are in the units of the data.
 
@@ -171,11 +187,55 @@ def relocate(p: Distribution, shift: Tensor, scale: Tensor) -> Distribution:
         Incompatible: p has no location and scale.
     """
     if isinstance(p, StudentT):
-        return StudentT(p.df, shift + scale * p.loc, scale * p.scale, validate_args=False)
+        return Student(p.df, shift + scale * p.loc, scale * p.scale)
     if isinstance(p, Normal | Laplace):
         return type(p)(shift + scale * p.loc, scale * p.scale, validate_args=False)
     name = type(p).__name__
     raise Incompatible(f"{name} has no location and scale", where="data.scaling", mend="Use scaling = none.")
+
+
+def outcome(p: Distribution, eps: Tensor) -> Tensor | None:
+    """A draw of p made of standard normal noise, by its quantile function; None where it has none.
+
+    Of what is continuous it has a gradient in location and scale.
+
+    Args:
+        p: any distribution over single cells.
+        eps: of its shape.
+
+    >>> outcome(Normal(1.0, 2.0), torch.tensor([0.0, 1.0]))
+    tensor([1., 3.])
+    """
+    if isinstance(p, Normal):
+        normal: Tensor = p.loc + p.scale * eps
+        return normal
+    if hasattr(p, "outcome"):
+        made: Tensor = p.outcome(eps)
+        return made
+    u = levels(eps)
+    if isinstance(p, Bernoulli):
+        ones: Tensor = (u < p.probs).to(eps)
+        return ones
+    try:
+        x: Tensor = p.loc + p.scale * student(p.df, u) if isinstance(p, StudentT) else p.icdf(u)
+    except NotImplementedError:
+        return None
+    return x
+
+
+def levels(eps: Tensor) -> Tensor:
+    """Probabilities that standard normal noise lies below, never 0 or 1, where quantiles are infinite."""
+    tiny, last = torch.finfo(eps.dtype).tiny, 1 - torch.finfo(eps.dtype).eps / 2
+    u: Tensor = torch.special.ndtr(eps).clamp(tiny, last)
+    return u
+
+
+def student(freedom: Tensor, level: Tensor) -> Tensor:
+    """Quantiles of Student's t, which torch lacks; without a gradient."""
+    from scipy.special import stdtrit  # which models without it need not wait for
+
+    t = stdtrit(freedom.detach().expand(level.shape).cpu().numpy(), level.cpu().numpy())
+    return torch.as_tensor(t).to(level)
 
 
 def point(p: Distribution) -> Tensor:

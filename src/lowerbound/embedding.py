@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from lowerbound.distributions import relocate
+from lowerbound.randomness import row_digests
+
+GRID = 2.0**-10  # of a standard deviation: what two rows differ by that are told apart when their noise is chosen
 
 
 class Embedding(nn.Module):
@@ -57,6 +60,12 @@ class Embedding(nn.Module):
         self.shift.copy_(mean.reshape(self.shift.shape))
         self.scale.copy_(torch.where(spread > rounding, spread, 1.0).reshape(self.scale.shape))
 
+    def scaled(self, x: Tensor) -> Tensor:
+        """Values (..., *shape) as the scaling gives them, without a unit; as they are where there is no scaling."""
+        if self.mode == "none":
+            return x
+        return ((x.log1p() if self.mode == "log" else x) - self.shift) / self.scale
+
     def forward(self, x: Tensor, mask: Tensor | None = None, spoil: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The encoder's input; missing cells are filled with 0, the mean after scaling.
 
@@ -65,7 +74,7 @@ class Embedding(nn.Module):
             mask: (rows, *shape), True where observed.
             spoil: what is done to the scaled values, and not to the mask channels: a corruption.
         """
-        scaled = x if self.mode == "none" else ((x.log1p() if self.mode == "log" else x) - self.shift) / self.scale
+        scaled = self.scaled(x)
         if mask is not None:
             scaled = torch.where(mask, scaled, 0.0)
         if spoil is not None:
@@ -74,6 +83,22 @@ class Embedding(nn.Module):
             return scaled
         seen = torch.ones_like(scaled) if mask is None else mask.to(scaled)
         return torch.cat([scaled, seen], dim=scaled.dim() - len(self.shape))
+
+    def digests(self, x: Tensor, mask: Tensor | None = None) -> list[int]:
+        """A digest per row that evaluation noise is keyed by, the same whatever the unit of scaled columns.
+
+        It is one of what the encoder sees, rounded, so that the last digits, which a change of unit does change, do not
+        count. Where nothing is scaled, and of counts, it is one of the values themselves.
+
+        Args:
+            x: (rows, *shape).
+            mask: (rows, *shape), True where observed; what stands in missing cells does not count.
+        """
+        if self.mode in ("none", "log"):
+            return row_digests(x, mask)
+        precise = x if x.device.type == "mps" else x.double()  # mps knows no double precision
+        seen = (self(precise, mask).flatten(1) / GRID).round()
+        return row_digests(seen if mask is None else torch.cat([seen, mask.flatten(1).to(seen)], dim=1))
 
     def restore(self, p: Distribution) -> Distribution:
         """p(x|z) in the units of the data, from the same in the encoder's units."""

@@ -36,6 +36,7 @@ class Line(nn.Module):
         super().__init__()
         self.register_buffer("logs", _flags(c.family == "log_normal" for c in columns), persistent=False)
         self.register_buffer("logits", _flags(c.family == "logit_normal" for c in columns), persistent=False)
+        self.bounded = any(c.family == "logit_normal" for c in columns)
         for name, values in (
             ("low", [c.low - c.width for c in columns]),
             ("high", [c.high + c.width for c in columns]),
@@ -59,8 +60,8 @@ class Line(nn.Module):
     def mean(self, m: Tensor, s: Tensor) -> Tensor:
         """Of values that are normal on the line, mean m and deviation s: closed, for a logit by Gauss and Hermite."""
         low, width = self._bounds(m)
-        nodes, weights = (torch.as_tensor(found, dtype=m.dtype, device=m.device) for found in _hermite())
-        inner = ((m[..., None] + s[..., None] * nodes).sigmoid() * weights).sum(-1) if self.logits.any() else m
+        nodes, weights = (torch.as_tensor(found, dtype=m.dtype, device=m.device) for found in quadrature())
+        inner = ((m[..., None] + s[..., None] * nodes).sigmoid() * weights).sum(-1) if self.bounded else m
         return self._of(m, lambda: low + width * inner, lambda: (m + 0.5 * s.square()).clamp(max=BIG).exp())
 
     def least(self, y: Tensor, step: Tensor) -> Tensor:
@@ -156,7 +157,7 @@ def _flags(values: object) -> Tensor:
     return torch.tensor(list(values), dtype=torch.bool)  # type: ignore[call-overload]  # any iterable of bools
 
 
-def _hermite() -> tuple[list[float], list[float]]:
+def quadrature() -> tuple[list[float], list[float]]:
     """Nodes and weights that integrate over the standard normal."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     return nodes.tolist(), (weights / weights.sum()).tolist()

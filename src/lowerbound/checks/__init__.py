@@ -12,6 +12,7 @@ __all__ = ["Check", "check"]
 KINDS: dict[str, tuple[Claim, ...]] = {
     "net": observed.NET, "posterior": latent.POSTERIOR, "prior": latent.PRIOR, "likelihood": observed.LIKELIHOOD,
     "corruption": observed.CORRUPTION, "objective": training.OBJECTIVE,
+    "missingness": observed.MISSINGNESS,
 }  # fmt: skip
 
 

@@ -98,6 +98,7 @@ SIZES: dict[str, list[dict[str, Any]]] = {
     "likelihood": [{"shape": (3,)}, {"shape": (1, 8, 8)}],
     "corruption": [{"shape": (3,)}, {"shape": (1, 8, 8)}],
     "objective": [{}],
+    "missingness": [{"shape": (3,)}, {"shape": (1, 8, 8)}],
 }
 VALUES: dict[str, list[Any]] = {
     "integer": [2, 3, 5], "number": [0.5, 0.7, 3.0, 50.0], "boolean": [False, True], "string": ["a"],

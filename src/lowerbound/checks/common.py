@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lowerbound.checks.base import Case, Claim, alternatives, make, required
 from lowerbound.checks.latent import draw_and_density, prior_density
-from lowerbound.checks.observed import corrupted, log_prob, mapped
+from lowerbound.checks.observed import answered, corrupted, log_prob, mapped
 from lowerbound.checks.training import loss_of
 from lowerbound.errors import LowerboundError
 from lowerbound.parts import build, spec
@@ -26,6 +26,7 @@ def _own(function: Callable[[Case], Tensor]) -> Exercise:
 EXERCISES: dict[str, Exercise] = {
     "net": _own(mapped), "posterior": _own(draw_and_density), "prior": _own(prior_density),
     "likelihood": _own(log_prob), "corruption": _own(corrupted), "objective": loss_of,
+    "missingness": _own(answered),
 }  # fmt: skip
 
 

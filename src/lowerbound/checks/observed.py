@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from lowerbound.checks.base import ROWS, Case, Claim, alone, noise
+from lowerbound.checks.base import ROWS, Case, Claim, alone, apart, noise
 from lowerbound.checks.latent import STANDARD_ERRORS, line
 from lowerbound.model import VAE, assemble
 from lowerbound.parts import spec
@@ -173,6 +173,28 @@ def corrupted_rows_apart(case: Case) -> float:
     return alone(case.part, *corruption_inputs(case))
 
 
+def answered(case: Case) -> Tensor:
+    """Log probabilities of fixed masks given fixed rows."""
+    x = noise(ROWS, *case.part.shape)
+    found: Tensor = case.part(x).log_prob((noise(*x.shape, seed=1) > 0).to(x))
+    return found
+
+
+def improbable(case: Case) -> list[str]:
+    """What p(mask|x) must not do."""
+    x = noise(ROWS, *case.part.shape)
+    p = case.part(x)
+    seen, gone = (p.log_prob(torch.full_like(x, value)).exp() for value in (1.0, 0.0))
+    if seen.shape != x.shape:
+        return ["another shape than the rows"]
+    return ["sums to another number"] if apart(seen + gone, torch.ones_like(x)) > 1e-9 else []
+
+
+def answered_apart(case: Case) -> float:
+    """How far a row's probabilities are from those of the row alone."""
+    return alone(lambda x: case.part(x).log_prob(torch.ones_like(x)), noise(ROWS, *case.part.shape))
+
+
 APART = "a row does not depend on the batch"
 NET = (
     Claim("outputs have the shape asked for", misshapen),
@@ -184,6 +206,10 @@ LIKELIHOOD = (
     Claim("samples have the mean declared, in standard errors", mean_error, 0.0, STANDARD_ERRORS),
     Claim(APART, likelihood_rows_apart, 0.0, 1e-9),
     Claim("what stands in masked cells changes neither loss nor gradient", poisoned),
+)
+MISSINGNESS = (
+    Claim("each cell is observed or not with probabilities that sum to one", improbable),
+    Claim(APART, answered_apart, 0.0, 1e-9),
 )
 CORRUPTION = (
     Claim("keeps the shape, repeats itself, does something", misbehaves),

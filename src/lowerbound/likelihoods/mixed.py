@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal, StudentT, constraints
+from torch.distributions import Distribution, Normal, constraints
 from torch.nn.functional import logsigmoid, softplus
 
 from lowerbound.data.columns import Column
+from lowerbound.distributions import Student, levels, student
 from lowerbound.likelihoods.counts import CountDistribution, LogNegativeBinomial, LogPoisson
-from lowerbound.tabular import Line, same
+from lowerbound.tabular import BIG, Line, same
 
 FAR = 30.0  # a logit as good as infinite
 
@@ -151,22 +152,36 @@ class Mixed(Distribution):
         return self._mixture([self._measured_mean(), *(p.mean for p in self._counts()), likeliest])
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        layout, lead = self.layout, tuple(sample_shape)
-        y = torch.randn(*lead, *self.loc.shape, dtype=self.loc.dtype, device=self.loc.device)
+        shape = (*sample_shape, *self.batch_shape)
+        return self.outcome(torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device))
+
+    def outcome(self, eps: Tensor) -> Tensor:
+        """A draw of each cell by its quantile function, of one standard normal number (..., rows, columns) each."""
+        layout, at = self.layout, self.layout.gates
+        which, eps = self._gate(eps) if len(at) else (at, eps)
+        u, y = levels(eps), eps[..., layout.measured]
         if len(layout.students):
-            chi = 2 * torch._standard_gamma(0.5 * self.freedom.expand(*lead, *self.freedom.shape))
-            y[..., layout.students] *= (self.freedom / chi).sqrt()
-        measured = self.layout.line.back(self._shift + self._scale * (self.loc + self.sigma * y))
-        noise = torch.rand(*lead, *self.table.shape, dtype=self.table.dtype, device=self.table.device)
-        codes = (self.table - (-noise.clamp(min=1e-30).log()).log()).argmax(-1)  # the largest of Gumbel's is a draw
-        found = [measured, *(p.sample(lead) for p in self._counts()), codes[..., : self._coded].to(measured)]
-        x = torch.cat(found, dim=-1)[..., layout.order]
-        if not len(layout.gates):
-            return x.detach()
-        which = codes[..., self._coded :]
+            heavy = student(self.freedom, u[..., layout.measured[layout.students]])
+            y = y.index_copy(-1, layout.students, heavy)
+        measured = layout.line.back(self._shift + self._scale * (self.loc + self.sigma * y))
+        columns = [columns for columns in (layout.negative, layout.poisson) if len(columns)]
+        counts = [p.icdf(u[..., columns]) for p, columns in zip(self._counts(), columns, strict=True)]
+        coded = torch.cat([layout.nominal, layout.ordinal])
+        codes = _quantile(self.table[..., : self._coded, :], u[..., coded])
+        x = torch.cat([measured, *counts, codes.to(measured)], dim=-1)[..., layout.order].detach()
+        if not len(at):
+            return x
         spikes = torch.cat([torch.zeros_like(layout.spikes[:, :1]), layout.spikes.nan_to_num()], 1).to(x)
         spiked = spikes.expand(*which.shape, -1).gather(-1, which[..., None]).squeeze(-1)
-        return x.index_copy(-1, layout.gates, torch.where(which > 0, spiked, x[..., layout.gates])).detach()
+        return x.index_copy(-1, at, torch.where(which > 0, spiked, x[..., at]))
+
+    def _gate(self, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """Which spike the cells with spikes are, 0 for none, and the noise with what that leaves of theirs."""
+        at, tiny = self.layout.gates, torch.finfo(eps.dtype).eps
+        table = self.table[..., self._coded :, : 1 + self.layout.spikes.shape[1]].detach()
+        u = levels(eps[..., at])
+        rest = (u / table[..., 0].exp()).clamp(tiny, 1 - tiny)  # no spike comes first: levels below its share are left
+        return _quantile(table, u), eps.index_copy(-1, at, torch.special.ndtri(rest))
 
     @property
     def _coded(self) -> int:
@@ -193,7 +208,7 @@ class Mixed(Distribution):
         y = (y - self._shift) / self._scale
         log_p: Tensor = Normal(self.loc, self.sigma, validate_args=False).log_prob(y)
         if len(at := self.layout.students):
-            heavy = StudentT(self.freedom, self.loc[..., at], self.sigma[..., at], validate_args=False)
+            heavy: Distribution = Student(self.freedom, self.loc[..., at], self.sigma[..., at])
             log_p = log_p.index_copy(-1, at, heavy.log_prob(y[..., at]).expand(*log_p.shape[:-1], -1))
         found: Tensor = log_p + jacobian - self._scale.log()
         return found
@@ -208,7 +223,7 @@ class Mixed(Distribution):
         at = torch.cat([layout.negative, layout.poisson])
         usual = self.shift[at]  # the mean in the training rows, where it was measured
         log_means = self.log_means + torch.where(usual > 0, usual, 1.0).log()
-        many, few = log_means.split([len(layout.negative), len(layout.poisson)], dim=-1)
+        many, few = log_means.clamp(max=BIG).split([len(layout.negative), len(layout.poisson)], dim=-1)
         if (size := self.rest["dispersion"]) is not None and len(layout.negative):
             found.append(LogNegativeBinomial(many, size))
         return [*found, LogPoisson(few)] if len(layout.poisson) else found
@@ -279,3 +294,16 @@ class Mixed(Distribution):
             [found[..., at, None], self.layout.spikes.nan_to_num().to(found).expand(*p.shape[:-1], -1)], -1
         )
         return found.index_copy(-1, at, (p * values).sum(-1))
+
+
+def _quantile(table: Tensor, u: Tensor) -> Tensor:
+    """The category at each level u, (..., choices).
+
+    Args:
+        table: log probabilities, (..., choices, widest), -inf beyond the last category.
+        u: levels in (0, 1), (..., choices).
+    """
+    p = table.exp()
+    above = p.cumsum(-1) / p.sum(-1, keepdim=True)
+    last = (table > -math.inf).sum(-1) - 1
+    return (above < u[..., None]).sum(-1).minimum(last)

@@ -11,17 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
-from torch.distributions import Bernoulli, Distribution, Normal, StudentT
+from torch.distributions import Distribution
 
 from lowerbound.batches import Batch
-from lowerbound.distributions import per_row
+from lowerbound.distributions import outcome, per_row
 from lowerbound.model import VAE
-from lowerbound.randomness import DRAWS_PER_BLOCK, Draw, row_digests, row_noise, scope
+from lowerbound.objectives.importance import completed, log_missingness
+from lowerbound.randomness import DRAWS_PER_BLOCK, Draw, row_noise, scope
 from lowerbound.tasks.annealing import Annealing, Path
 from lowerbound.tasks.score import noise_of
 from lowerbound.tasks.tally import Tally
+
+FAR = 20.0  # beyond what an encoder has to say of a row that it knows
+ROUNDING = 1e-12  # a variance that is no more of the second moment is none
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Holes:
     def __init__(self, model: VAE, batch: Batch, seed: int) -> None:
         self.model, self.batch, self.seed = model, batch, seed
         self.mask = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
-        self.digests = row_digests(batch.x, self.mask)
+        self.digests = model.embedding.digests(batch.x, self.mask)
         self.latent_noise = noise_of(model)
 
     def noise(self, purpose: str, draw: Draw, start: int = 0, stop: int = 1) -> Tensor:
@@ -71,7 +74,7 @@ class Holes:
         return torch.where(self.mask, self.batch.x, self._one_by_one(z, purpose) if x is None else x)
 
     def chosen(self, z: Tensor, log_w: Tensor, draws: int) -> Tensor:
-        """Codes (draws, rows, latent), drawn by their log weights (n, rows) from z (n, rows, latent)."""
+        """Codes or rows (draws, rows, numbers), drawn by their log weights (n, rows) from z (n, rows, numbers)."""
         levels = self.noise("choice", Draw((draws,), "uniform"))[0]
         share = log_w.softmax(0).cumsum(0).T.contiguous()
         index = torch.searchsorted(share, levels * share[:, -1:]).clamp(max=len(z) - 1)
@@ -87,63 +90,46 @@ class Holes:
         return torch.cat(found, dim=1).to(z)
 
 
-def outcome(p: Distribution, eps: Tensor) -> Tensor | None:
-    """A draw of p made of standard normal noise, by its quantile function; None where it has none.
-
-    Args:
-        p: any distribution over single cells.
-        eps: of its shape.
-    """
-    if isinstance(p, Normal):
-        return p.loc + p.scale * eps
-    u = torch.special.ndtr(eps)
-    if isinstance(p, Bernoulli):
-        ones: Tensor = (u < p.probs).to(eps)
-        return ones
-    try:
-        x: Tensor = p.loc + p.scale * _student(p.df, u) if isinstance(p, StudentT) else p.icdf(u)
-    except NotImplementedError:
-        return None
-    return x
-
-
-def _student(freedom: Tensor, level: Tensor) -> Tensor:
-    """Quantiles of Student's t, which torch lacks."""
-    t = stdtrit(freedom.expand(level.shape).cpu().numpy(), level.cpu().numpy())
-    return torch.as_tensor(t).to(level)
-
-
 def weighted(holes: Holes, samples: int, draws: int) -> Filling:
     """By importance: z from q(z|observed), weighted by p(observed, z) / q(z|observed); draws are chosen by weight."""
     tally = Tally(len(holes.digests), samples)
-    total = torch.zeros_like(holes.batch.x)
-    codes, weights, mean = [], [], total
-    q = holes.model.posterior(holes.batch.x, holes.batch.context, holes.mask)
-    everyone = torch.arange(len(total))
+    mean = torch.zeros_like(holes.batch.x)
+    states, weights = [], []
+    everyone = torch.arange(len(mean))
     for start in range(0, samples, DRAWS_PER_BLOCK):
-        eps = holes.noise("importance", holes.latent_noise, start, min(start + DRAWS_PER_BLOCK, samples))
-        z = holes.model.draw(q, eps)
-        p = holes.model.likelihood(z, holes.batch.context)
-        log_w = _weight(holes, q, p, z)
+        state, value, log_w = _weighed(holes, start, min(start + DRAWS_PER_BLOCK, samples))
         before = tally.top + tally.first.log()
         tally.add(everyone, log_w.cpu())
         after = (tally.top + tally.first.log()).to(log_w)
         keep = (before.to(log_w) - after).exp()
-        share = torch.einsum("kr,kr...->r...", (log_w - after).exp(), p.mean)
+        share = torch.einsum("kr,kr...->r...", (log_w - after).exp(), value)
         mean = mean * keep.reshape(-1, *(1,) * (mean.dim() - 1)) + share
-        codes.append(z)
+        states.append(state.flatten(2))
         weights.append(log_w)
-    z = holes.chosen(torch.cat(codes), torch.cat(weights), draws)
-    nothing = torch.full((len(total),), math.nan, dtype=torch.float64)
-    ess, shape = (torch.from_numpy(found) for found in (tally.ess, tally.pareto_k))
-    return Filling(mean, holes.outcomes(z, "outcome"), ess, nothing, shape)
+    found = holes.chosen(torch.cat(states), torch.cat(weights), draws)
+    whole = holes.model.missingness_family is not None
+    drawn = found.unflatten(-1, holes.model.shape) if whole else holes.outcomes(found, "outcome")
+    nothing = torch.full((len(mean),), math.nan, dtype=torch.float64)
+    ess, shape = (torch.from_numpy(each) for each in (tally.ess, tally.pareto_k))
+    return Filling(mean, drawn, ess, nothing, shape)
 
 
-def _weight(holes: Holes, q: Distribution, p: Distribution, z: Tensor) -> Tensor:
-    """log p(observed, z) - log q(z|observed), (draws, rows)."""
-    log_px = holes.model.log_likelihood(p, holes.batch.x, holes.mask)
-    prior = holes.model.prior(holes.batch.context)
-    return log_px + per_row(prior.log_prob(z), prior) - per_row(q.log_prob(z), q)
+def _weighed(holes: Holes, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Draws, what is averaged over them, and log p(observed, draw) - log q(draw|observed), (draws, rows).
+
+    Draws are codes, and the mean of p(x|z) is averaged. Where p(mask|x) counts they are rows without holes.
+    """
+    model, batch = holes.model, holes.batch
+    numbers = model.numbers(batch.x, batch.context, holes.mask)
+    q = model.posterior_family(numbers.clamp(-FAR, FAR))  # weights make up for any q, but not for an infinite one
+    z = model.draw(q, holes.noise("importance", holes.latent_noise, start, stop))
+    p, prior = model.likelihood(z, batch.context), model.prior(batch.context)
+    log_px = model.log_likelihood(p, batch.x, holes.mask)
+    log_w = log_px + per_row(prior.log_prob(z), prior) - per_row(q.log_prob(z), q)
+    if model.missingness_family is None:
+        return z, p.mean, log_w
+    x = completed(p, Batch(batch.x, holes.mask), holes.noise("missing", Draw(model.shape), start, stop))
+    return x, x, log_w + log_missingness(model, x, holes.mask)
 
 
 def chained(holes: Holes, chains: int, sweeps: int, warm: int, *, exact: bool, annealing: Annealing | None) -> Filling:
@@ -170,23 +156,29 @@ def chained(holes: Holes, chains: int, sweeps: int, warm: int, *, exact: bool, a
         sums += torch.stack([chain.mean, chain.mean.square()])
         kept.append(chain.x)
     nothing = torch.full_like(accepted, math.nan)
-    ess = independent(sums[0] / sweeps, sums[1] / sweeps, ~holes.mask)
+    by_cell = holes.model.embedding.mode == "columns"
+    ess = independent(sums[0] / sweeps, sums[1] / sweeps, ~holes.mask, by_cell=by_cell)
     acceptance = accepted / sweeps if exact else nothing
     latest = torch.cat(kept[::-1])  # the last sweep first: its draws are of chains independent of each other
     return Filling(sums[0].mean(0) / sweeps, latest, ess.cpu(), acceptance, nothing)
 
 
-def independent(mean: Tensor, second: Tensor, missing: Tensor) -> Tensor:
+def independent(mean: Tensor, second: Tensor, missing: Tensor, *, by_cell: bool = False) -> Tensor:
     """How many independent draws chains are worth, (rows,): chains x variance over all / variance of chains' means.
 
     Args:
         mean: of each chain, (chains, rows, *shape).
         second: moment of each.
         missing: (rows, *shape), the cells that count; variances are summed over them.
+        by_cell: in units of each cell's own variance, for cells that have different units.
     """
     chains = len(mean)
     overall = second.mean(0) - mean.mean(0).square()
     between = mean.var(0, correction=1) if chains > 1 else overall
+    if by_cell:
+        varies = overall > ROUNDING * second.mean(0)
+        missing = missing & varies
+        between, overall = between / torch.where(varies, overall, 1.0), varies.to(overall)
     whole, part = (torch.where(missing, each, 0.0).flatten(1).sum(1) for each in (overall, between))
     return torch.where(part > 0, chains * whole / part, float(chains))
 

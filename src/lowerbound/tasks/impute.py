@@ -15,7 +15,7 @@ from lowerbound.batches import Batch
 from lowerbound.data import Data, load
 from lowerbound.data.columns import Column
 from lowerbound.data.door import is_table
-from lowerbound.errors import BadOption, DataError, unknown
+from lowerbound.errors import BadOption, DataError, Incompatible, unknown
 from lowerbound.model import VAE
 from lowerbound.randomness import DRAWS_PER_BLOCK
 from lowerbound.run import Run
@@ -36,6 +36,7 @@ REASONS = {
     "importance": f"q was trained on rows with holes, and its weights are worth {LEAST_ESS:g} draws or more",
     "metropolis": "q was trained on complete rows, or too few of its weights count; chains need no good q",
 }
+NOT_AT_RANDOM = "the run models why cells are missing, which weights alone take account of"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Imputed:
     def doubtful(self) -> npt.NDArray[np.bool_]:
         """(rows,), whether a row's draws are too few, or too alike, to be believed."""
         chain = np.isin(self.method, ("metropolis", "gibbs"))
-        few = self.ess < np.where(chain, MIXED * CHAINS, LEAST_ESS)
+        few = ~(self.ess >= np.where(chain, MIXED * CHAINS, LEAST_ESS))  # where nothing is known as well
         found: npt.NDArray[np.bool_] = (few | (self.pareto_k > RELIABLE_K)) & (self.method != "none")
         return found
 
@@ -143,11 +144,12 @@ def impute(
         The rows without holes, in the type they are stored in, with draws, intervals and diagnostics.
 
     Raises:
-        Incompatible: a posterior without a density, or cross-entropy on grey levels, which is no likelihood.
+        Incompatible: a posterior without a density, or cross-entropy on grey levels, which is no likelihood; chains of
+            a model of why cells are missing.
         BadOption: numbers that mean nothing. UnknownName: another method. DataError: rows that do not fit the model.
 
     Sources: Rezende, Mohamed & Wierstra 2014, arXiv:1401.4082; Mattei & Frellsen 2018, arXiv:1802.04826; the same 2019,
-    arXiv:1812.02633.
+    arXiv:1812.02633; Ipsen, Mattei & Frellsen 2021, arXiv:2006.12871 (weights with p(mask|x)).
 
     >>> from lowerbound.train import fit
     >>> from lowerbound.data.holes import hide
@@ -157,6 +159,7 @@ def impute(
     """
     options = _checked(_Options(method, draws, samples, sweeps, interval, seed))
     refuse(run, samples)
+    options = _weighing(run.model, options)
     rows = holed(run, data, mask)
     seen = np.ones(rows.x.shape, bool) if rows.mask is None else rows.mask
     clean = replace(
@@ -168,7 +171,7 @@ def impute(
     values = {name: stored(part, rows, seen) for name, part in {"values": mean, "draws": kept}.items()}
     given = rows.values(dtype=np.float64)
     bounds = {n: np.where(seen, given, part) for n, part in {"mean": mean, "lower": low, "upper": high}.items()}
-    reason = "as asked" if method != "auto" else _reason(chosen)
+    reason = "as asked" if method != "auto" else _reason(chosen) if method == options.method else NOT_AT_RANDOM
     return Imputed(**values, **bounds, mask=seen, method=chosen, ess=ess, acceptance=acceptance, pareto_k=pareto_k,
                    interval=interval, columns=rows.columns, reason=reason)  # fmt: skip
 
@@ -229,6 +232,15 @@ def _checked(options: _Options) -> _Options:
     if not 0 < options.interval < 1:
         raise BadOption("not a share", where="interval", found=str(options.interval), expected="above 0, below 1")
     return options
+
+
+def _weighing(model: VAE, options: _Options) -> _Options:
+    """The options, with ``auto`` decided where p(mask|x) leaves no choice."""
+    if model.missingness_family is None:
+        return options
+    if options.method not in ("auto", "importance"):
+        raise Incompatible(f"method '{options.method}' knows no p(mask|x)", expected="importance")
+    return replace(options, method="importance")
 
 
 def _blocks(run: Run, rows: Data, options: _Options, progress: Progress | None) -> Iterator[tuple[Array, ...]]:
@@ -304,7 +316,7 @@ class _Found:
     def poor(self) -> Tensor:
         """Rows that importance is not good enough for."""
         ess, pareto_k = self.arrays[4], self.arrays[6]
-        return torch.from_numpy((ess < LEAST_ESS) | (pareto_k > RELIABLE_K))
+        return torch.from_numpy(~(ess >= LEAST_ESS) | (pareto_k > RELIABLE_K))
 
 
 def _commonest(codes: Array) -> Array:
