@@ -1,12 +1,16 @@
 """The estimators of scikit-learn: what they compute, and how they fit in with the rest of it."""
 
 import copy
+import importlib.util
 import pickle
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import sklearn
+import torch
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -15,8 +19,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lowerbound.errors import Incompatible, RunError
-from lowerbound.estimators import VAEImputer, VAEOutlierDetector, VariationalAutoencoder
+import lowerbound as lb
+from lowerbound.data import Data
+from lowerbound.errors import BadOption, DataError, Incompatible, RunError
+from lowerbound.estimators import VAEImputer, VAEOutlierDetector, VariationalAutoencoder, callbacks
 
 FEW: dict[str, Any] = {"latent": 2, "max_iter": 3, "random_state": 0}
 KINDS = [VariationalAutoencoder, VAEImputer, VAEOutlierDetector]
@@ -126,6 +132,92 @@ def test_partial_fit_learns_from_batches_with_holes_and_without(x: Any) -> None:
             batch[::4, turn % 5] = np.nan
         scores.append(vae.partial_fit(batch).score(x))
     assert vae.n_iter_ == 12 and scores[-1] > scores[0]
+
+
+def test_partial_fit_goes_on_with_the_optimiser(x: Any) -> None:
+    """Two calls are two epochs of one training, to rounding: without noise, in batches of all rows."""
+    options: dict[str, Any] = {"latent": 2, "recipe": "ae", "batch_size": 200, "validation_fraction": 0}
+    turns = VariationalAutoencoder(**options, max_iter=3, random_state=0)
+    for _ in range(3):
+        turns.partial_fit(x)
+    once = VariationalAutoencoder(**options, max_iter=1, random_state=0).partial_fit(x)
+    plain = _steps(x, once.run_, 2, go_on=True)
+    for name, weight in plain.items():
+        torch.testing.assert_close(turns.run_.model.float().state_dict()[name], weight, atol=1e-5, rtol=1e-4, msg=name)
+    anew = _steps(x, once.run_, 2, go_on=False)
+    assert any(not torch.allclose(anew[name], weight, atol=1e-4) for name, weight in plain.items())
+    counts = [float(value) for name, value in turns.run_.memory.items() if name.endswith("count")]
+    assert counts == [3.0]
+    again = pickle.loads(pickle.dumps(turns)).partial_fit(x)
+    assert [float(v) for name, v in again.run_.memory.items() if name.endswith("count")] == [1.0]
+    with pytest.raises(BadOption, match="no optimiser to go on with"):
+        lb.fit(x, epochs=1, go_on=True, progress=False)
+
+
+def _steps(x: Any, run: Any, epochs: int, *, go_on: bool) -> dict[str, torch.Tensor]:
+    """Weights after further steps, one by one, each by a training of its own."""
+    data = Data(x, mask=np.ones(x.shape, bool))
+    for _ in range(epochs):
+        run = lb.fit(data, config=run.config, init=run, go_on=go_on, progress=False)
+    found: dict[str, torch.Tensor] = run.model.float().state_dict()
+    return found
+
+
+def test_callbacks_of_scikit_learn(x: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each epoch is a task; one that asks to stop does; searches hand their callbacks down."""
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9 has no callbacks")
+    seen: list[str] = []
+
+    class Recorder:
+        max_propagation_depth = None
+
+        def __init__(self, last: int = 99) -> None:
+            self.last = last
+
+        def setup(self, estimator: Any, context: Any) -> None:
+            seen.append("setup")
+
+        def teardown(self, estimator: Any, context: Any) -> None:
+            seen.append("teardown")
+
+        def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+            seen.append(f"begin {context.task_name}")
+
+        def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
+            seen.append(f"end {context.task_name}")
+            return seen.count("end epoch") >= self.last
+
+    epoch = ["begin epoch", "end epoch"]
+    for kind in KINDS:
+        seen.clear()
+        kind(**FEW).set_callbacks(Recorder()).fit(x)
+        assert seen == ["setup", "begin fit", *epoch * 3, "end fit", "teardown"]
+    seen.clear()
+    vae = VariationalAutoencoder(**FEW).set_callbacks(Recorder(last=2)).fit(x)
+    assert vae.n_iter_ == 2 == seen.count("end epoch") and seen[-1] == "teardown"
+    assert vae.run_.summary["stopped"] == "ended by progress"
+    seen.clear()
+    search = GridSearchCV(VariationalAutoencoder(samples=2, max_iter=1, random_state=0), {"latent": [1]}, cv=2)
+    search.set_callbacks(Recorder()).fit(x)
+    assert seen.count("begin epoch") == 3 and seen.count("teardown") == 1
+    VariationalAutoencoder(**FEW).set_callbacks(callback.ProgressBar()).fit(x)
+    assert "VariationalAutoencoder" in capfd.readouterr().out
+    with pytest.raises(DataError):
+        VariationalAutoencoder(**FEW).set_callbacks(Recorder()).fit(np.full((9, 2), np.nan))
+    assert seen[-1] == "teardown"
+
+
+def test_without_callbacks_in_scikit_learn_nothing_is_missed(x: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.callback", None)
+    monkeypatch.delattr(sklearn, "callback", raising=False)
+    path = Path(str(callbacks.__file__))
+    spec = importlib.util.spec_from_file_location("callbacks_of_an_older_version", path)
+    assert spec is not None and spec.loader is not None
+    older = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(older)
+    assert older.with_callbacks(len) is len and not hasattr(older.CallbackSupportMixin, "set_callbacks")
+    with older.watched(VariationalAutoencoder(), 3) as tell:
+        assert tell is None
 
 
 def test_training_stops_early_on_rows_held_out(x: Any) -> None:

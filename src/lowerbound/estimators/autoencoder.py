@@ -6,6 +6,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from lowerbound.estimators.base import Array
+from lowerbound.estimators.callbacks import with_callbacks
 from lowerbound.estimators.density import Density
 from lowerbound.run import Run
 from lowerbound.tasks.generate import sample
@@ -54,6 +55,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.validation_fraction, self.n_iter_no_change = validation_fraction, n_iter_no_change
         self.warm_start, self.random_state, self.verbose = warm_start, random_state, verbose
 
+    @with_callbacks
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train.
 
@@ -68,8 +70,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.run_: Run = self._learn(data, again=self.warm_start)
         return self
 
+    @with_callbacks
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """One pass over more rows; scaling and kinds of columns are those of the first.
+        """One pass over more rows, as if it were the next of one training: the optimiser goes on where it stood.
+
+        Scaling and kinds of columns are those of the first rows. After unpickling the optimiser starts anew.
 
         Args:
             X: (rows, columns).
@@ -77,7 +82,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         begun = hasattr(self, "run_")
         data = self._data(X, reset=not begun)
-        self.run_ = self._learn(data, epochs=1, masked=not begun, again=True)
+        self.run_ = self._learn(data, epochs=1, masked=not begun, again=True, go_on=True)
         return self
 
     def transform(self, X: Any) -> Array:

@@ -9,7 +9,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import validate_data
 
 from lowerbound.data import Data
-from lowerbound.errors import DataRange
+from lowerbound.errors import DataFormat, DataRange
 from lowerbound.model import assemble
 from lowerbound.run import Run, restore
 from lowerbound.train import fit
@@ -39,6 +39,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
 
     def _rows(self, X: Any, *, reset: bool = False) -> Array:
         """Checked rows, (rows, columns) float64."""
+        kind = getattr(X, "dtype", None)
+        if getattr(kind, "kind", "") in ("m", "M"):  # which numpy would turn into numbers of some unit
+            raise DataFormat("dates are no numbers", where="X", found=f"dtype {kind}",
+                             mend="Pass a frame: VariationalAutoencoder knows its columns of dates.")  # fmt: skip
         found: Array = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=False)
         bad = np.argwhere(np.isinf(found))
         if len(bad):

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from lowerbound.errors import BadOption, DataError, DataMissing, DataRange, DataShape, Incompatible
 from lowerbound.estimators.base import Array, Estimator, as_data
 from lowerbound.run import Run
-from lowerbound.tasks.labels import predict
+from lowerbound.tasks.labels import probabilities
 
 LEAST = 30  # labels held out below which no temperature is told from them
 TEMPERATURES = np.geomspace(0.05, 20.0, 241)
@@ -88,7 +88,7 @@ class VAEClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]  # scikit
             shown = labels.copy()
             shown[held] = -1
             first = self._learnt(x, shown, seed)
-            told = predict(first, as_data(x[held])).probabilities
+            told = probabilities(first, as_data(x[held]))
             self.temperature_ = temperature(np.log(told.clip(1e-300)), labels[held])
         self.run_ = self._learnt(x, labels, seed)
         self.run_.model.temperature.fill_(self.temperature_)
@@ -97,7 +97,7 @@ class VAEClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]  # scikit
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the classes, (rows, classes), in the order of ``classes_``."""
         check_is_fitted(self)
-        return predict(self.run_, as_data(self._rows(X))).probabilities
+        return probabilities(self.run_, as_data(self._rows(X)))
 
     def predict(self, X: Any) -> Array:
         """The most probable class of each row, (rows,)."""

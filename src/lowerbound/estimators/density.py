@@ -4,12 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lowerbound.data import Data, load
 from lowerbound.data.frames import is_frame, read_frame
-from lowerbound.errors import BadOption, DataMissing
+from lowerbound.errors import BadOption, DataMissing, DataRange
 from lowerbound.estimators.base import Array, Estimator, as_data
+from lowerbound.estimators.callbacks import CallbackSupportMixin, watched
 from lowerbound.estimators.shown import framed, library
 from lowerbound.randomness import key
 from lowerbound.run import Run
@@ -19,8 +22,8 @@ from lowerbound.tasks.impute import Imputed, impute
 HELD_OUT = 10  # rows that decide when to stop; fewer say too little, and all train
 
 
-class Density(Estimator):
-    """A trained p(x) behind the face of scikit-learn."""
+class Density(CallbackSupportMixin, Estimator):
+    """A trained p(x) behind the face of scikit-learn; rows may be sparse: what is not stored is 0."""
 
     latent: int
     recipe: str
@@ -38,8 +41,15 @@ class Density(Estimator):
     seed_: int
     library_: str  # of the frames of a table
 
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def _data(self, X: Any, *, reset: bool = False) -> Data:
         """Rows as ``Data``: frames with texts or dates by the kinds of their columns, all else as numbers."""
+        if issparse(X):
+            return self._sparse(X, reset)
         known = not reset and self.run_.schema is not None
         if is_frame(X) and (known or _worded(X)):
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -52,17 +62,34 @@ class Density(Estimator):
                               expected="NaN in some cells only", mend="Leave the column out.")  # fmt: skip
         return data
 
-    def _learn(self, data: Data, *, epochs: int | None = None, masked: bool = False, again: bool = False) -> Run:
-        """Train, from the weights that are there if ``again``; ``masked``: on rows that may have holes later."""
+    def _sparse(self, X: Any, reset: bool) -> Data:
+        """Rows that stay packed: a few at a time are unpacked where they are used."""
+        found = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=np.float64, ensure_all_finite=False)
+        if not np.isfinite(found.data).all():
+            raise DataRange("NaN or infinity in sparse rows", where="X", expected="numbers",
+                            mend="Rows with missing cells have to be dense: pass X.toarray().")  # fmt: skip
+        return load(found)
+
+    def _learn(
+        self, data: Data, *, epochs: int | None = None, masked: bool = False, again: bool = False,
+        go_on: bool = False,
+    ) -> Run:  # fmt: skip
+        """Train, from the weights that are there if ``again``, and as the optimiser left off if ``go_on``.
+
+        ``masked``: on rows that may have holes later.
+        """
         start = getattr(self, "run_", None) if again else None
         if data.mask is None and (masked or (start is not None and start.model.embedding.masked)):
             data = replace(data, mask=np.ones(data.x.shape, bool))
         before = self.n_iter_ if start is not None else 0
         self.seed_ = key(self._seed(), "fit", before) if before else self._seed()
-        run = self._trained(
-            data, recipe=self.recipe, init=start, seed=self.seed_, epochs=epochs or self.max_iter,
-            **{**self._options(data, epochs is None), **(self.settings or {})},
-        )  # fmt: skip
+        epochs_asked = epochs or self.max_iter
+        with watched(self, epochs_asked) as tell:
+            run = self._trained(
+                data, recipe=self.recipe, init=start, go_on=go_on and bool(start and start.memory), seed=self.seed_,
+                epochs=epochs_asked, progress=tell or bool(self.verbose),
+                **{**self._options(data, epochs is None), **(self.settings or {})},
+            )  # fmt: skip
         self.n_iter_ = run.summary["epochs"] + (before if epochs else 0)
         return run
 
@@ -76,7 +103,7 @@ class Density(Estimator):
         return {
             "latent": self.latent, "batch": self.batch_size, "patience": self.n_iter_no_change,
             "likelihood": usual if self.likelihood == "auto" else self.likelihood,
-            "validation": held if whole and held >= HELD_OUT else 0, "progress": bool(self.verbose),
+            "validation": held if whole and held >= HELD_OUT else 0,
         }  # fmt: skip
 
     def _log_p(self, X: Any) -> Array:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from lowerbound.data import Data
 from lowerbound.errors import BadOption, DataMissing
 from lowerbound.estimators.base import Array, as_data
+from lowerbound.estimators.callbacks import with_callbacks
 from lowerbound.estimators.density import Density
 
 
@@ -64,8 +65,10 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, Density):  # type: igno
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self._nan
+        tags.input_tags.sparse = False  # 0 is a value, and seldom the missing one
         return tags
 
+    @with_callbacks
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train.
 

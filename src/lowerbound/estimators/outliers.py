@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from lowerbound.errors import BadOption
 from lowerbound.estimators.base import Array
+from lowerbound.estimators.callbacks import with_callbacks
 from lowerbound.estimators.density import Density
 from lowerbound.tasks.anomaly import LEVEL, contributions
 
@@ -48,6 +49,7 @@ class VAEOutlierDetector(OutlierMixin, Density):  # type: ignore[misc]  # scikit
         self.validation_fraction, self.n_iter_no_change = validation_fraction, n_iter_no_change
         self.warm_start, self.random_state, self.verbose = warm_start, random_state, verbose
 
+    @with_callbacks
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train, and find the threshold.
 
