@@ -82,8 +82,8 @@ ENTRIES = (
 )
 
 
-LABELLED = ("cvae", "m1", "m1-m2", "m2")
-"""Recipes that are about labels, which no picture here would show."""
+ELSEWHERE = ("cvae", "m1", "m1-m2", "m2", "not-miwae", "table-vae")
+"""Recipes that are about labels or tables, which no picture here would show."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

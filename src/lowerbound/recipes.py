@@ -10,6 +10,7 @@ from lowerbound.methods import (
     ALL_ROWS,
     DIGITS,
     HIGGINS,
+    HOLES,
     LABELS,
     LINEAR,
     OBJECTIVES,
@@ -255,9 +256,25 @@ _ROWS = (
         "ahead of Poisson and of normals on log(1 + x), all as probabilities of whole numbers; figures of other sets "
         "and genes do not compare.",
     ),
+    Recipe(
+        "table-vae", "VAE of a table of mixed columns: the KL term comes in over half of the training",
+        {
+            "model": _nets("silu", 256, 256),
+            "objective": {"name": "elbo", "beta": {"start": 0.0, "end": 1.0, "over": 0.5}},
+            "train": {"epochs": 30, "rate": 1e-2, "clip": 10.0, "schedule": "cosine"},
+        },
+        Citation(
+            "Bowman, Vilnis, Vinyals, Dai, Jozefowicz & Bengio", 2016, "Generating sentences from a continuous space, "
+            "CoNLL", "https://arxiv.org/abs/1511.06349",
+        ),
+        Target("log p(x) of the test rows, importance-weighted", -33.8, "nats a row", "Adult", at_least=True),
+        "The bar is independent columns, each of the family that it has in the model. The paper's model is of "
+        "sentences; what is used here is its annealing of the KL term, without which columns that depend on each other "
+        "are slow to share a code. 30 epochs are for tens of thousands of rows: with a few hundred, give it 300.",
+    ),
 )  # fmt: skip
 
-RECIPES: dict[str, Recipe] = {row.name: row for row in (*_ROWS, *OBJECTIVES, *LABELS)}
+RECIPES: dict[str, Recipe] = {row.name: row for row in (*_ROWS, *OBJECTIVES, *LABELS, *HOLES)}
 """Every recipe by name."""
 
 

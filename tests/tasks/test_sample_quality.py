@@ -47,7 +47,7 @@ def test_the_measures_are_those_of_the_samples_on_the_grid(run: lb.Run, found: A
 def test_training_rows_are_perfect_and_cells_on_their_own_are_chance(found: Any) -> None:
     assert set(found.measures) == {
         "two_sample_forest", "two_sample_mlp", "mmd", "precision", "recall", "density", "coverage", "frechet",
-        "memorisation",
+        "memorisation", "copies",
     }  # fmt: skip
     best, worst = ({name: getattr(one, side) for name, one in found.measures.items()} for side in ("perfect", "chance"))
     assert best["two_sample_forest"] < 0.65 < worst["two_sample_forest"]

@@ -2,6 +2,7 @@
 
 from lowerbound.measures.base import Measure as Measure
 from lowerbound.measures.calibration import auroc as auroc
+from lowerbound.measures.calibration import calibration_error as calibration_error
 from lowerbound.measures.calibration import conformal as conformal
 from lowerbound.measures.calibration import two_sided as two_sided
 from lowerbound.measures.calibration import typicality as typicality

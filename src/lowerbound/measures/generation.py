@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist, pdist
+from scipy.stats import fisher_exact
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
@@ -331,6 +332,35 @@ def nearest_distance(train: Array, rows: Array, neighbours: int = 1) -> Array:
     if len(known) < neighbours:
         raise DataShape("fewer training rows than neighbours", found=str(len(known)), expected=f"{neighbours} or more")
     return np.asarray(NearestNeighbors(n_neighbors=neighbours).fit(known).kneighbors(x)[0][:, -1])
+
+
+def copies(train: Array, real: Array, made: Array) -> Measure:
+    """The share of made rows that are equal to a training row, cell by cell.
+
+    ``perfect`` is the share of held-out rows that are: where cells have few values, rows repeat of themselves. p is
+    that of Fisher's exact test, on the side of made rows that repeat more often; ``chance`` is that of a generator that
+    returns training rows.
+
+    Args:
+        train: (n, ...), what the generator was fitted on.
+        real: (rows, ...), held out.
+        made: (rows, ...), on the grid of the data.
+
+    Raises:
+        DataShape: rows of different sizes.
+
+    Source: Fisher 1935, "The logic of inductive inference", Journal of the Royal Statistical Society 98.
+
+    >>> train = np.array([[0.0], [1.0], [1.0], [2.0]])
+    >>> found = copies(train, np.array([[0.0], [3.0]]), np.array([[1.0], [2.0]]))
+    >>> found.value, found.perfect, round(found.p_value, 3)
+    (1.0, 0.5, 0.5)
+    """
+    known = {row.tobytes() for row in both(train, real, 1)[0] + 0.0}  # so that -0 is 0
+    seen = [np.array([row.tobytes() in known for row in both(train, rows, 1)[1] + 0.0]) for rows in (made, real)]
+    counts = np.array([[one.sum(), (~one).sum()] for one in seen])
+    p = float(fisher_exact(counts, alternative="greater").pvalue)
+    return Measure(*share(seen[0]), share(seen[1])[0], 1.0, p)
 
 
 def memorisation(train: Array, real: Array, made: Array) -> Measure:

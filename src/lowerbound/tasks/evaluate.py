@@ -17,8 +17,9 @@ from lowerbound.distributions import PointMass
 from lowerbound.errors import BadOption, unknown
 from lowerbound.evaluation import evaluating
 from lowerbound.measures import active_units, mutual_information
+from lowerbound.model import VAE
 from lowerbound.objectives import StepContext, elbo, reconstruction
-from lowerbound.randomness import Draw, row_digests, row_noise
+from lowerbound.randomness import Draw, row_noise
 from lowerbound.run import Run
 from lowerbound.tasks.anomaly import contributions
 from lowerbound.tasks.baselines import Reference, Which, baselines, mean_of, mean_squared_error, spread, told
@@ -139,7 +140,7 @@ def bound_terms(run: Run, rows: Rows, seed: int, samples: int = BOUND_SAMPLES) -
     shape, found = model.posterior_family.noise_shape, []
     with evaluating(model):
         for batch in rows.blocks(DECODED // samples):
-            noise = {} if shape is None else {"posterior": _noise(batch, shape, seed, samples)}
+            noise = {} if shape is None else {"posterior": _noise(model, batch, shape, seed, samples)}
             terms = objective(model, batch, StepContext(noise, torch.ones(()), len(rows), len(batch.x)))
             q = model.posterior(batch.x, batch.context, batch.mask)
             drawn = model.draw(q, None if shape is None else noise["posterior"][:, :1].transpose(0, 1))[0]
@@ -149,8 +150,8 @@ def bound_terms(run: Run, rows: Rows, seed: int, samples: int = BOUND_SAMPLES) -
     return {name: np.concatenate([block[name].double().cpu().numpy() for block in found]) for name in found[0]}
 
 
-def _noise(batch: Batch, shape: tuple[int, ...], seed: int, samples: int) -> torch.Tensor:
-    digests = row_digests(batch.x, batch.mask)
+def _noise(model: VAE, batch: Batch, shape: tuple[int, ...], seed: int, samples: int) -> torch.Tensor:
+    digests = model.embedding.digests(batch.x, batch.mask)
     return row_noise(seed, "bound", digests, Draw(shape), 0, samples).transpose(0, 1).to(batch.x)
 
 

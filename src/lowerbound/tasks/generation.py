@@ -15,10 +15,10 @@ from lowerbound.measures import Measure
 from lowerbound.measures.generation import (
     CLASSIFIERS,
     COMPONENTS,
+    copies,
     frechet,
     memorisation,
     mmd,
-    nearest_distance,
     prdc,
     principal_features,
     snap,
@@ -29,6 +29,7 @@ from lowerbound.tasks.generate import sample
 
 ROWS = 1000
 LEAST = 20
+COPYING = ("memorisation", "copies")
 
 Array = npt.NDArray[Any]
 
@@ -42,6 +43,7 @@ LABELS = {
     "coverage": "coverage of real rows by samples",
     "frechet": "Fréchet distance",
     "memorisation": "nearer to a training row than held-out rows",
+    "copies": "copies of training rows",
 }
 
 
@@ -50,8 +52,8 @@ class Generation:
     """What ``generation`` found.
 
     Args:
-        measures: by name; ``perfect`` is what training rows score in place of the samples (for ``memorisation``, what
-            rows of the same distribution score), ``chance`` what rows do whose cells are drawn on their own.
+        measures: by name; ``perfect`` is what training rows score in place of the samples (for ``memorisation`` and
+            ``copies``, what held-out rows score), ``chance`` what rows do whose cells are drawn on their own.
         about: ``rows`` of each kind; ``kind`` of the samples, ``mean`` of p(x|z) or ``draw`` from it; the ``features``
             of the Fréchet distance; ``copies``: samples equal to a training row.
     """
@@ -74,7 +76,9 @@ def generation(
     """Compare samples of a run with rows it was not trained on.
 
     Two-sample classifiers, maximum mean discrepancy, precision, recall, density and coverage, Fréchet distance, and
-    whether training rows are copied. Samples are rounded to the grid of the data (``measures.generation.snap``).
+    whether training rows are copied. Samples are rounded to the grid of the data (``measures.generation.snap``). Rows
+    of a table with kinds of columns are compared as the encoder sees them: numbers scaled, a channel for each category;
+    cells are missing from the samples as they are from training rows drawn at random.
 
     Args:
         run: trained, its training rows at hand.
@@ -89,7 +93,7 @@ def generation(
 
     Raises:
         DataError: no test rows and none given, or the training rows are not at hand.
-        DataMissing: missing cells. DataShape: fewer than twenty rows.
+        DataMissing: missing cells in rows of plain numbers. DataShape: fewer than twenty rows.
         BadOption: fewer than twenty asked for.
 
     Sources: Lopez-Paz & Oquab 2017, arXiv:1610.06545; Gretton et al. 2012, JMLR 13; Kynkäänniemi et al. 2019,
@@ -109,14 +113,15 @@ def generation(
     given = sample(run, count, kind=kind, seed=seed).values if made is None else np.asarray(made)[:count]
     known = _some(train, 10 * count, rng)
     real, like = _some(real, count, rng), _some(train, count, rng)
-    judged = snap(given.reshape(len(given), -1), known, pooled=len(run.model.shape) == 3)
+    judged = _on_grid(run, given.reshape(len(given), -1), known, rng)
     blind = rng.permuted(_some(train, count, rng), axis=0)
+    train, real, like, judged, blind = (comparable(run, some) for some in (train, real, like, judged, blind))
     found, best, worst = (measure(train, real, some, seed) for some in (judged, like, blind))
-    perfect = {name: one.value for name, one in best.items()} | {"memorisation": best["memorisation"].perfect}
+    perfect = {name: best[name].perfect if name in COPYING else best[name].value for name in best}
     measures = {name: replace(one, perfect=perfect[name], chance=worst[name].value) for name, one in found.items()}
     about = {
         "rows": count, "kind": kind if made is None else "given", "features": f"PCA-{COMPONENTS} of the training rows",
-        "copies": int((nearest_distance(train, judged) < 1e-9).sum()),
+        "copies": round(found["copies"].value * len(judged)),
     }  # fmt: skip
     return Generation(measures, about)
 
@@ -134,16 +139,35 @@ def measure(train: Array, real: Array, made: Array, seed: int = 0) -> dict[str, 
     classified = {f"two_sample_{name}": two_sample(real, made, classifier=name, seed=seed) for name in CLASSIFIERS}
     return classified | {
         "mmd": mmd(real, made, seed=seed), **prdc(real, made), "frechet": frechet(features(real), features(made)),
-        "memorisation": memorisation(train, real, made),
+        "memorisation": memorisation(train, real, made), "copies": copies(train, real, made),
     }  # fmt: skip
 
 
 def _values(run: Run, rows: Data) -> Array:
-    """Rows as the run sees them, (rows, cells)."""
-    if rows.mask is not None:
+    """Rows as the run has them, (rows, cells); of a table with a schema, NaN where a cell is missing."""
+    if rows.mask is not None and run.schema is None:
         raise DataMissing("missing cells cannot be compared with samples", where=rows.name, mend="Fill them in first.")
-    blocks = run.resident(rows, torch.float64).blocks(1 << 14)
-    return torch.cat([batch.x.cpu().flatten(1) for batch in blocks]).numpy()
+    blocks = list(run.resident(rows, torch.float64).blocks(1 << 14))
+    x = torch.cat([batch.x if batch.mask is None else batch.x.where(batch.mask, torch.nan) for batch in blocks])
+    return x.cpu().flatten(1).numpy()
+
+
+def _on_grid(run: Run, made: Array, known: Array, rng: np.random.Generator) -> Array:
+    """Made rows on the grid of the data; in a table, with the holes of training rows."""
+    if run.schema is None:
+        return snap(made, known, pooled=len(run.model.shape) == 3)
+    return np.where(np.isnan(known[rng.choice(len(known), len(made))]), np.nan, run.schema.legal(made))
+
+
+def comparable(run: Run, rows: Array) -> Array:
+    """Rows as they are compared: those of a table as the encoder sees them, without channels for holes."""
+    if run.schema is None:
+        return rows
+    embedding, x = run.model.embedding, torch.from_numpy(rows)
+    with torch.no_grad():
+        seen = embedding(x.nan_to_num(1.0).to(embedding.shift), ~x.isnan())
+    shown: Array = seen[:, : embedding.outputs[0] - rows.shape[1] * embedding.masked].double().cpu().numpy()
+    return shown
 
 
 def _some(rows: Array, most: int, rng: np.random.Generator) -> Array:
