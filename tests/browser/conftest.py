@@ -95,6 +95,19 @@ def table() -> lb.Run:
 
 
 @pytest.fixture(scope="session")
+def typed(every_kind: tuple[Path, str]) -> lb.Run:
+    """A run of a table with a column of every kind, holes and hostile names."""
+    path, said = every_kind
+    return lb.fit(path, latent=3, epochs=4, progress=False, **{"data.columns": said})
+
+
+@pytest.fixture(scope="session")
+def told() -> lb.Run:
+    """A run of images that is told their labels."""
+    return lb.fit("digits", recipe="cvae", latent=3, epochs=3, progress=False)
+
+
+@pytest.fixture(scope="session")
 def image_page(images: lb.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lb.export_html(images, tmp_path_factory.mktemp("pages") / "images.html", rows=300).path
 
@@ -102,3 +115,13 @@ def image_page(images: lb.Run, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="session")
 def table_page(table: lb.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lb.export_html(table, tmp_path_factory.mktemp("pages") / "table.html").path
+
+
+@pytest.fixture(scope="session")
+def typed_page(typed: lb.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lb.export_html(typed, tmp_path_factory.mktemp("pages") / "typed.html").path
+
+
+@pytest.fixture(scope="session")
+def told_page(told: lb.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lb.export_html(told, tmp_path_factory.mktemp("pages") / "told.html", rows=200).path

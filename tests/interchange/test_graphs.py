@@ -12,7 +12,7 @@ import torch
 import lowerbound as lb
 from lowerbound.errors import Incompatible, MissingExtra, OutputExists
 from lowerbound.interchange.graphs import export_torch, graphs, traced
-from lowerbound.interchange.onnx import export_onnx
+from lowerbound.interchange.onnx import apart, export_onnx
 from lowerbound.randomness import Draw, row_digests, row_noise
 
 K = 7
@@ -104,12 +104,38 @@ def test_a_graph_that_computes_something_else_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_density_there_is_no_score_and_of_tables_there_is_nothing(tmp_path: Path) -> None:
+def test_without_a_density_there_is_no_score() -> None:
     plain = lb.fit("digits", recipe="ae", latent=2, epochs=0, progress=False)
     assert [graph.name for graph in graphs(plain)] == ["encoder", "decoder"]
-    (tmp_path / "table.csv").write_text("age,colour\n" + "\n".join(f"{i % 17},{'ab'[i % 2]}" for i in range(40)))
-    with pytest.raises(Incompatible, match="columns"):
-        graphs(lb.fit(tmp_path / "table.csv", latent=1, epochs=0, progress=False))
+
+
+def test_a_table_of_every_kind_that_is_told_some_columns(every_kind: tuple[Path, str]) -> None:
+    """Graphs of torch find what the tasks find for rows with holes and for what the model is told."""
+    path, said = every_kind
+    run = lb.fit(path, latent=2, epochs=1, progress=False, prior="conditional",
+                 **{"data.columns": said, "data.context": "size, age"})  # fmt: skip
+    assert graphs(run)[2].inputs == ("x", "eps", "mask", "context")
+    rows = run.rows()
+    assert rows.mask is not None and not rows.mask.all()
+    batch = next(run.resident(rows).blocks(100))
+    assert batch.mask is not None and batch.context is not None
+    encoder, decoder, score = (traced(run, graph).module() for graph in graphs(run))
+    eps = row_noise(0, "importance", run.model.embedding.digests(batch.x, batch.mask), Draw((2,)), 0, K)
+    with torch.no_grad():
+        codes = encoder(batch.x, batch.mask, batch.context)
+        back = decoder(codes, batch.context)
+        found, _ = score(batch.x, eps, batch.mask, batch.context)
+    np.testing.assert_allclose(codes, lb.encode(run, rows), atol=1e-6)
+    np.testing.assert_allclose(back, lb.reconstruct(run, rows), rtol=1e-5)
+    np.testing.assert_allclose(found, lb.score(run, rows, samples=K).log_likelihood, rtol=1e-5)
+
+
+def test_log_densities_are_compared_in_units_of_the_largest(run: lb.Run) -> None:
+    encoder, _, score = graphs(run)
+    a, b = np.array([0.0, 1000.0]), np.array([1e-3, 1000.0])
+    assert apart(a, b, encoder) == pytest.approx(1e-3)
+    assert apart(a, b, score) == pytest.approx(1e-6)
+    assert apart(a, a, score) == 0
 
 
 def test_holes_and_context_are_inputs() -> None:

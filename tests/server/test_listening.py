@@ -144,10 +144,11 @@ def test_a_short_token_and_a_missing_extra(run: lb.Run, monkeypatch: pytest.Monk
         serve(run, port=0)
 
 
-def test_a_run_with_a_condition_says_which(tmp_path: Path) -> None:
+def test_a_run_with_a_condition_is_told_it_at_the_start_or_by_each_request(run: lb.Run, tmp_path: Path) -> None:
     from lowerbound.cli.serving import conditioned
 
-    run = lb.fit("digits", recipe="cvae", latent=2, epochs=0, progress=False)
+    told = lb.fit("digits", recipe="cvae", latent=2, epochs=0, progress=False)
+    assert conditioned(told, []) is told
+    assert conditioned(told, ["label=7"]).told == [7.0]
     with pytest.raises(BadOption, match="given"):
-        conditioned(run, [])
-    assert conditioned(run, ["label=7"]).model.fixed is not None
+        conditioned(run, ["label=7"])

@@ -7,7 +7,6 @@ import typer
 
 from lowerbound.cli.training import assignment
 from lowerbound.cli.verbs import Answer, Imports, RunFolder, tell, verb
-from lowerbound.errors import BadOption, Incompatible
 
 if TYPE_CHECKING:
     from lowerbound.run import Run
@@ -57,14 +56,5 @@ def serve(
 
 
 def conditioned(run: "Run", given: list[str]) -> "Run":
-    """The run at what it is conditioned on."""
-    from lowerbound.data.conditions import LABEL
-
-    if run.conditions is not None and run.conditions.names != (LABEL,):
-        found = ", ".join(run.conditions.names)
-        raise Incompatible("only runs conditioned on the label are served", found=found)
-    if run.conditions is not None and not given:
-        raise BadOption("the run is conditioned on the label", where="given", mend="Say for which: --given label=7.")
-    if not given:
-        return run
-    return run.at(dict(assignment(each) for each in given))
+    """The run at what it is conditioned on, if that is said."""
+    return run.at(dict(assignment(each) for each in given)) if given else run

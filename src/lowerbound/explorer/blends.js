@@ -2,7 +2,7 @@
 
 import { find, number } from "./dom.js";
 import { blend } from "./geometry.js";
-import { Strip } from "./strip.js";
+import { panel } from "./sheet.js";
 
 const STEPS = 9;
 
@@ -25,12 +25,13 @@ export class Pins {
 export class Blends {
   constructor(world, point, pins) {
     Object.assign(this, { world, point, pins });
-    this.way = new Strip(find("way"), world, point);
-    this.sum = new Strip(find("sum"), world, point);
+    this.way = panel(find("way"), world, point);
+    this.sum = panel(find("sum"), world, point);
     find("between").addEventListener("input", () =>
       this.point.go(this.at(Number(find("between").value)), null, "between"),
     );
     pins.told.push(() => this.show());
+    if (world.conditions.length) point.wait(() => this.show());
     this.show();
   }
 

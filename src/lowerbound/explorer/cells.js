@@ -1,10 +1,10 @@
 // A decoded row of a table, cell by cell: a number with the interval that holds 90 %, or a bar for each category.
 
-import { el, figures, number } from "./dom.js";
+import { el, number } from "./dom.js";
 import { bounds } from "./picture.js";
 
 const MOST = 40; // cells shown at once
-const LISTED = 6; // categories of a cell
+const LISTED = 3; // categories of a cell, and that of the row itself
 
 export class Cells {
   constructor(home, world) {
@@ -22,7 +22,8 @@ export class Cells {
     });
     this.note = el("p", { className: "note" });
     if (world.cells > MOST) home.append(search);
-    home.append(el("table", { className: "cells" }, this.body), this.note);
+    const widths = ["name", "number"].map((className) => el("col", { className }));
+    home.append(el("table", { className: "cells" }, el("colgroup", {}, ...widths, el("col")), this.body), this.note);
     this.choose();
   }
 
@@ -47,73 +48,84 @@ export class Cells {
       .sort((j, k) => far(k) - far(j))
       .slice(0, MOST)
       .sort((j, k) => j - k);
-    this.lines = shown.map((j) => this.line(j));
+    this.lines = shown.map((j) => (world.coded(j) ? this.bars(j) : this.track(j)));
     this.body.replaceChildren(...this.lines.map(({ root }) => root));
     const some =
       found.length > MOST ? `The ${MOST} of ${found.length} columns that lie furthest from their average. ` : "";
-    this.note.textContent = some + (world.likelihood.shares ? "" : "Line: mean; shaded: 90 %; dotted: the row itself.");
+    const measured = all.some((j) => !world.coded(j)) ? "Line: mean; shaded: 90 %; dotted: the row itself. " : "",
+      listed = all.some((j) => world.coded(j)) ? "Bars: probabilities; ▸ what the row itself is." : "";
+    this.note.textContent = some + measured + listed;
     if (this.mean) this.show(this.mean, this.numbers, this.own);
   }
 
-  line(j) {
-    const { world } = this,
-      name = el("th", { scope: "row" }, world.column(j)),
-      value = el("td", { className: "value" }),
-      track = el("td");
-    const root = el("tr", {}, name, value, track);
-    if (world.likelihood.shares) return { j, root, value, draw: this.bars(j, track) };
-    const band = el("span", { className: "band" }),
-      dot = el("span", { className: "dot" }),
-      own = el("span", { className: "own", title: "in the row" });
-    track.append(el("div", { className: "track" }, band, dot, own));
-    const { low, high } = bounds(world, j),
-      place = (x) => 100 * Math.min(1, Math.max(0, (x - low) / (high - low || 1)));
-    return {
-      j,
-      root,
-      value,
-      draw: (mean, interval, original) => {
-        const [from, to] = interval ?? [mean, mean];
-        value.textContent = figures(mean);
-        value.title = interval ? `90 % between ${figures(from)} and ${figures(to)}` : "";
-        Object.assign(band.style, { left: `${place(from)}%`, width: `${place(to) - place(from)}%` });
-        dot.style.left = `${place(mean)}%`;
-        own.hidden = !Number.isFinite(original);
-        own.style.left = `${place(original)}%`;
-      },
-    };
+  // Name of a column, and, where the row that is looked at has no value in it, that it has none.
+  head(j) {
+    const gone = el("span", { className: "note gone", hidden: true }, "missing in the row");
+    return { name: el("th", { scope: "row" }, this.world.column(j), gone), gone };
   }
 
-  bars(j, track) {
-    const bars = [];
-    track.append(el("div", { className: "shares" }));
-    return (mean, shares, original) => {
-      const top = shares
-        .map((share, k) => [share, k])
-        .sort(([a], [b]) => b - a)
-        .slice(0, LISTED)
-        .sort(([, a], [, b]) => a - b);
-      while (bars.length < top.length) {
-        const name = el("span"),
-          bar = el("i"),
-          about = el("span");
-        bars.push({ name, bar, about });
-        track.firstChild.append(el("div", {}, name, el("b", {}, bar), about));
-      }
-      top.forEach(([share, k], n) => {
-        bars[n].name.textContent = k === original ? `▸ ${k}` : `${k}`;
-        bars[n].bar.style.width = `${100 * share}%`;
-        bars[n].about.textContent = `${number(100 * share, 0)} %`;
-      });
+  track(j) {
+    const { world } = this,
+      { name, gone } = this.head(j),
+      value = el("td", { className: "value" });
+    const band = el("span", { className: "band" }),
+      dot = el("span", { className: "dot" }),
+      own = el("span", { className: "own", title: "in the row" }),
+      ends = el("div", { className: "ends" });
+    const track = el("td", {}, el("div", { className: "track" }, band, dot, own), ends);
+    const { low, high } = bounds(world, j),
+      place = (x) => 100 * Math.min(1, Math.max(0, (x - low) / (high - low || 1)));
+    const draw = (mean, numbers, original) => {
+      const [from, to] = world.likelihood.interval(numbers, j) ?? [mean, mean];
+      value.textContent = world.text(j, mean);
+      ends.textContent = from === to ? "" : `${world.text(j, from)} to ${world.text(j, to)}`;
+      Object.assign(band.style, { left: `${place(from)}%`, width: `${place(to) - place(from)}%` });
+      dot.style.left = `${place(mean)}%`;
+      own.hidden = !Number.isFinite(original);
+      own.style.left = `${place(original)}%`;
+      own.title = `in the row: ${world.text(j, original)}`;
+      gone.hidden = original === undefined || Number.isFinite(original);
     };
+    return { j, root: el("tr", {}, name, value, track), draw };
+  }
+
+  bars(j) {
+    const { world } = this,
+      { name, gone } = this.head(j),
+      home = el("div", { className: "shares" }),
+      bars = [];
+    const draw = (mean, numbers, original) => {
+      const shares = world.likelihood.shares(numbers, j);
+      const first = shares.map((share, k) => [share, k]).sort(([a], [b]) => b - a);
+      const top = first.filter(([, k], n) => n < LISTED || k === original).sort(([, a], [, b]) => a - b);
+      while (bars.length < top.length) bars.push(this.bar(home));
+      bars.forEach(({ root }, n) => {
+        root.hidden = n >= top.length;
+      });
+      top.forEach(([share, k], n) => {
+        const { label, bar, about } = bars[n];
+        label.textContent = (k === original ? "▸ " : "") + world.label(j, k);
+        label.title = world.label(j, k);
+        bar.style.width = `${100 * share}%`;
+        about.textContent = `${number(100 * share, 0)} %`;
+      });
+      gone.hidden = original === undefined || Number.isFinite(original);
+    };
+    return { j, root: el("tr", {}, name, el("td", { colSpan: 2 }, home)), draw };
+  }
+
+  bar(home) {
+    const label = el("span"),
+      bar = el("i"),
+      about = el("span"),
+      root = el("div", {}, label, el("b", {}, bar), about);
+    home.append(root);
+    return { root, label, bar, about };
   }
 
   // mean: of all cells; numbers: what the decoder gave; own: values of the row that is looked at, or null.
   show(mean, numbers, own) {
     Object.assign(this, { mean: mean.slice(), numbers: numbers.slice(), own }); // theirs are written over
-    const { shares, interval } = this.world.likelihood;
-    for (const { j, draw } of this.lines) draw(mean[j], shares ? shares(numbers, j) : interval(numbers, j), own?.[j]);
-    if (shares)
-      for (const { j, value } of this.lines) value.textContent = own && Number.isFinite(own[j]) ? `${own[j]}` : "";
+    for (const { j, draw } of this.lines) draw(mean[j], numbers, own?.[j]);
   }
 }

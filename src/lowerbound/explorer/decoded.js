@@ -5,6 +5,7 @@ import { nearest } from "./geometry.js";
 import { enlarged, paint } from "./picture.js";
 import { Cells } from "./cells.js";
 import { address } from "./point.js";
+import { table } from "./texts.js";
 
 export class Decoded {
   constructor(world, point, pins) {
@@ -19,13 +20,14 @@ export class Decoded {
 
   show() {
     const { world, point } = this,
-      numbers = world.net(point.z),
+      numbers = world.numbers(point.z, point.given, point.row),
       mean = world.likelihood.mean(numbers, world.out);
     const own = point.row === null ? null : world.values(point.row);
     if (world.image) paint(find("picture"), world, mean);
     else this.cells.show(mean, numbers, own);
     find("original").hidden = !own;
     if (own && world.image) paint(find("source"), world, own);
+    world.far?.soon(point.z)?.then(() => this.show());
   }
 
   // Said once the point rests: of which row it is, or how far from all.
@@ -35,11 +37,19 @@ export class Decoded {
     this.near = row;
     const far = distance > world.rows.reach;
     find("where").textContent =
-      point.row === null ? `A point near ${world.name(row)}.` : `${capital(world.name(point.row))}.`;
+      point.row === null ? `A point near ${world.name(row)}.` : `${capital(world.name(point.row))}${this.turned()}.`;
     find("off").hidden = !far;
     find("off").textContent = "Far from the data: no row has its code near here, so the model was hardly trained here.";
     find("link").href = address(world, point);
     this.cells?.choose();
+  }
+
+  // Said of a row that is decoded as what it is not.
+  turned() {
+    const { world, point } = this;
+    if (point.row === null) return "";
+    const own = world.told(point.row);
+    return point.given.some((value, k) => value !== own[k]) ? ", its style with what is said above" : "";
   }
 
   buttons() {
@@ -86,17 +96,10 @@ export class Decoded {
 
   saveNumbers() {
     const { world, point } = this,
-      mean = Array.from(world.decode(point.z));
-    const names = [...world.latents.map(({ name }) => name), ...mean.map((_, j) => world.column(j))];
-    const lines = [names.map(quoted), [...point.z, ...mean]].map((line) => line.join(","));
-    save("decoded.csv", new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
+      line = world.fileLine(world.decode(point.z, point.given, point.row), point.given);
+    const names = [...world.latents.map(({ name }) => name), ...world.fileNames()];
+    save("decoded.csv", table([names, [...point.z.map(String), ...line]]));
   }
 }
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
-
-// A name as a cell that no spreadsheet takes for a formula.
-function quoted(text) {
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}

@@ -20,44 +20,59 @@ KERNEL, STRIDE = (4, 4), (2, 2)  # of the transposed convolutions that the page 
 ACTIVATIONS = {kind: name for name, kind in nets.ACTIVATIONS.items()}
 
 
-def describe(model: VAE, codes: Tensor, blob: Blob) -> dict[str, Any]:
+def describe(model: VAE, inputs: Tensor, blob: Blob) -> dict[str, Any]:
     """The decoder, the likelihood and the way back to the units of the data; weights go into the blob.
 
     Args:
         model: to describe.
-        codes: (n, latent), where weights of 16 bits must do as well as the model's own, or are not used. They are whole
-            numbers times a step for each row of the matrix, which is four times as exact as halves.
+        inputs: of the decoder, (n, latent + context), where weights of 16 bits must do as well as the model's own, or
+            are not used. They are whole numbers times a step for each row of the matrix, which is four times as exact
+            as halves.
         blob: takes the weights.
 
     Raises:
         Incompatible: a part that the page has no code for, by its name.
     """
-    if model.context:
-        raise Incompatible("the page has no code for a model that is conditioned on a context")
-    short = short_will_do(model, codes)
+    short = short_will_do(model, inputs)
     shift, scale = _units(model)
     return {
-        "layers": list(_Layers(blob, short, (model.latent,)).of(model.decoder)),
-        "likelihood": families.describe(model.likelihood_family, blob),
+        "layers": list(_Layers(blob, short, (model.latent + model.context,)).of(model.decoder)),
+        "likelihood": families.describe(model, blob),
         "shift": blob.add(shift.cpu(), "f4"),
         "scale": blob.add(scale.cpu(), "f4"),
         "weights": 16 if short else 32,
     }
 
 
-def short_will_do(model: VAE, codes: Tensor) -> bool:
+def layers(module: nn.Module, inputs: int, blob: Blob) -> list[dict[str, Any]]:
+    """A net of one's own as plain tables, with its weights as they are.
+
+    Args:
+        module: from (n, inputs).
+        inputs: how many numbers it is given.
+        blob: takes the weights.
+    """
+    return list(_Layers(blob, False, (inputs,)).of(module))
+
+
+def short_will_do(model: VAE, inputs: Tensor) -> bool:
     """Whether the means stay within the tolerance when every weight of the decoder is rounded to 16 bits.
+
+    Of a table the decoder's numbers have to stay, which are locations, log variances and logits in units near 1.
 
     Args:
         model: whose decoder it is about.
-        codes: (n, latent), where to look.
+        inputs: of the decoder, (n, latent + context), where to look.
     """
     rounded = copy.deepcopy(model.decoder)
     with torch.no_grad():
         for weight in (weight for weight in rounded.parameters() if weight.dim() > 1):
             whole, step = _in_steps(weight)
             weight.copy_((whole * step[:, None]).reshape(weight.shape))
-        p, q = (model.embedding.restore(model.likelihood_family(net(codes))) for net in (model.decoder, rounded))
+        exact, near = model.decoder(inputs), rounded(inputs)
+        if model.likelihood_family.support == "columns":
+            return bool(((exact - near).abs() <= TOLERANCE * exact.abs().clamp(min=1)).all())
+        p, q = (model.embedding.restore(model.likelihood_family(numbers)) for numbers in (exact, near))
         size = torch.maximum(_units(model)[1], p.mean.abs())
         return bool(((p.mean - q.mean).abs() <= TOLERANCE * size).all())
 
@@ -72,7 +87,7 @@ def _in_steps(weight: Tensor) -> tuple[Tensor, Tensor]:
 def _units(model: VAE) -> tuple[Tensor, Tensor]:
     """Shift and scale from what the likelihood gives to the units of the data."""
     embedding = model.embedding
-    if embedding.mode in ("none", "log"):  # these are not undone
+    if embedding.mode in ("none", "log") or model.likelihood_family.support == "columns":  # these are not undone
         return torch.zeros_like(embedding.shift), torch.ones_like(embedding.scale)
     return embedding.shift, embedding.scale
 

@@ -2,7 +2,7 @@
 
 import { el, find, number } from "./dom.js";
 import { blend, mean } from "./geometry.js";
-import { Strip } from "./strip.js";
+import { panel } from "./sheet.js";
 
 const STRENGTHS = [-2, -1, 0, 1, 2];
 const ENOUGH = 3; // rows on either side
@@ -14,7 +14,7 @@ export class Directions {
     find("attributes").hidden = !this.found.length;
     if (!this.found.length) return;
     this.slider = find("strength");
-    this.strip = new Strip(find("directed"), world, point);
+    this.strip = panel(find("directed"), world, point);
     const choice = find("attribute");
     choice.append(...this.found.map(({ name }, k) => el("option", { value: String(k) }, name)));
     choice.addEventListener("change", () => {

@@ -8,17 +8,18 @@ import torch
 
 from lowerbound import audit
 from lowerbound.__about__ import __version__
-from lowerbound.errors import BadOption, OutputExists
-from lowerbound.explorer import decoder, shown
+from lowerbound.errors import BadOption, Incompatible, OutputExists
+from lowerbound.explorer import decoder, shown, told
 from lowerbound.explorer.blob import Blob
 from lowerbound.explorer.page import page
 from lowerbound.files import write_whole
 from lowerbound.report import heading
 from lowerbound.run import Run
-from lowerbound.tasks.generate import draw_prior
 
 DRAWS = 240  # from the prior
 FORMAT = 1
+MANY = 20_000_000  # weights that a browser is not sent
+FAR = {"far": True, "weights": 32}  # instead of a decoder that is computed elsewhere
 
 
 @dataclass(frozen=True)
@@ -93,20 +94,49 @@ def claim(path: str | Path, force: bool) -> Path:
 
 def render(run: Run, data: Any = None, *, rows: int | None = None, seed: int = 0) -> tuple[str, dict[str, Any]]:
     """The page as HTML, and the plain values in it; arguments as of ``export_html``."""
+    facts, arrays = gather(run, data, rows=rows, seed=seed)
+    return page(facts, arrays), facts
+
+
+def gather(
+    run: Run, data: Any = None, *, rows: int | None = None, seed: int = 0, far: bool = False
+) -> tuple[dict[str, Any], str]:
+    """The plain values of a page and its arrays as one text; arguments as of ``export_html``.
+
+    Args:
+        run: trained.
+        data: rows to show.
+        rows: how many at most.
+        seed: of the draws.
+        far: whether a decoder that the page has no code for, or that is very large, may be left out, since a server
+            computes it.
+    """
     blob, weight = Blob(), next(run.model.parameters())
     chosen = shown.choose(run, data, rows, seed)
-    draws = draw_prior(run, DRAWS, seed, 0, 1.0) if run.model.posterior_family.has_density else None
-    codes = torch.as_tensor(chosen.codes).to(weight)
-    where = codes if draws is None else torch.cat([codes, draws.to(weight)])
+    draws = told.draws(run, DRAWS, seed)
+    where = told.inputs(run, torch.as_tensor(chosen.codes).to(weight), draws, chosen.told)
     facts = {
         "format": FORMAT, "version": __version__, "title": heading(run), "audit": audit.line(run.loss),
         "about": _about(run, chosen), "shape": list(run.model.shape), "image": chosen.data.is_image,
         "columns": list(chosen.data.columns), "latents": shown.latents(chosen),
-        "decoder": decoder.describe(run.model, where, blob), "rows": shown.describe(run, chosen, blob),
+        "decoder": _decoder(run, where, blob, far), "rows": shown.describe(run, chosen, blob),
+        "conditions": told.describe(run, chosen.told), "given": run.told, "prior": told.prior(run, blob),
         "draws": None if draws is None else blob.add(draws.cpu(), "f4"),
     }  # fmt: skip
     facts["arrays"] = blob.index
-    return page(facts, blob.text), facts
+    return facts, blob.text
+
+
+def _decoder(run: Run, where: torch.Tensor, blob: Blob, far: bool) -> dict[str, Any]:
+    apart = far and run.schema is None and not run.model.context
+    if apart and sum(weight.numel() for weight in run.model.decoder.parameters()) > MANY:
+        return FAR
+    try:
+        return decoder.describe(run.model, where, blob)
+    except Incompatible:
+        if not apart:
+            raise
+        return FAR
 
 
 def _about(run: Run, chosen: shown.Shown) -> list[list[str]]:

@@ -8,21 +8,27 @@ import torch
 
 from lowerbound import likelihoods
 from lowerbound.errors import Incompatible
+from lowerbound.explorer import columns
 from lowerbound.explorer.blob import Blob
 from lowerbound.likelihoods import Likelihood
+from lowerbound.model import VAE
 
 TAIL = 0.95  # quantile at the upper end of an interval
 NORMAL, LAPLACE = 1.6448536269514722, math.log(10)  # where that is for a scale of 1
 
 
-def describe(family: Likelihood, blob: Blob) -> dict[str, Any]:
-    """Name and numbers of a likelihood; its arrays go into the blob.
+def describe(model: VAE, blob: Blob) -> dict[str, Any]:
+    """Name and numbers of a model's likelihood; its arrays go into the blob.
 
     Raises:
         Incompatible: the page has no code for it.
     """
+    family: Likelihood = model.likelihood_family
+    if isinstance(family, likelihoods.Columns):
+        return columns.describe(model)
     if type(family) not in FAMILIES:
-        known = ", ".join(f"'{kind.name}'" for kind in FAMILIES)
+        kinds: list[type[Likelihood]] = [*FAMILIES, likelihoods.Columns]
+        known = ", ".join(f"'{kind.name}'" for kind in kinds)
         raise Incompatible(f"the page has no code for {family.title}", expected=f"one of {known}")
     with torch.no_grad():
         return {"name": family.name, **FAMILIES[type(family)](family, blob)}

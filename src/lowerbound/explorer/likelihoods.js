@@ -1,10 +1,12 @@
 // From the decoder's numbers to p(x|z), in the units of the data: of every cell the mean, and either the ends of the
 // interval that holds 90 % or the probability of each category. Number k of cell i stands at k * cells + i.
 
+import { columns } from "./columns.js";
+import { counts, mixed } from "./quantiles.js";
+
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 const TAILS = [0.05, 0.95];
-const MANY = 500; // counts around so many are as good as normal
 
 function bernoulli() {
   const share = (numbers, i) => sigmoid(numbers[i]);
@@ -55,7 +57,7 @@ function located(facts, arrays, cells) {
 }
 
 // Poisson and negative binomial, with further zeros or without: mean m, variance m + m^2 / r.
-function counts(facts, arrays, cells) {
+function counted(facts, arrays, cells) {
   const level = arrays[facts.level],
     sizes = arrays[facts.log_size];
   const rate = (numbers, i) => Math.exp(numbers[i] + level[i]);
@@ -64,23 +66,8 @@ function counts(facts, arrays, cells) {
   return {
     mean: (numbers, i) => kept(numbers, i) * rate(numbers, i),
     interval: (numbers, i) =>
-      TAILS.map((share) => countQuantile(share, rate(numbers, i), size(numbers, i), kept(numbers, i))),
+      TAILS.map(mixed([[0, 1 - kept(numbers, i)]], counts(rate(numbers, i), size(numbers, i)))),
   };
-}
-
-// The least count that, with those below, has the share.
-function countQuantile(share, rate, size, kept) {
-  if (share <= 1 - kept) return 0;
-  const left = (share - (1 - kept)) / kept; // of the counts that are not further zeros
-  if (rate > MANY) return Math.max(0, rate + (left < 0.5 ? -1.645 : 1.645) * Math.sqrt(rate + rate ** 2 / size));
-  let p = size === Infinity ? Math.exp(-rate) : Math.exp(-size * Math.log1p(rate / size)),
-    sum = p,
-    k = 0;
-  for (; sum < left && k < 40 * MANY; sum += p) {
-    p *= size === Infinity ? rate / (k + 1) : ((k + size) / (k + 1)) * (rate / (rate + size));
-    k++;
-  }
-  return k;
 }
 
 // Grey levels k/255: a mixture of logistics, gathered to the nearest level.
@@ -116,14 +103,15 @@ function levelMean(place, scale) {
 const families = {
   bernoulli,
   categorical,
+  columns,
   continuous_bernoulli: continuousBernoulli,
   discretised_logistic: discretisedLogistic,
   gaussian: located,
   laplace: located,
   student_t: located,
-  negative_binomial: counts,
-  poisson: counts,
-  zero_inflated: counts,
+  negative_binomial: counted,
+  poisson: counted,
+  zero_inflated: counted,
 };
 
 export function likelihood({ likelihood: facts, shift, scale }, arrays, cells) {
@@ -135,7 +123,8 @@ export function likelihood({ likelihood: facts, shift, scale }, arrays, cells) {
       for (let i = 0; i < cells; i++) out[i] = back(family.mean(numbers, i), i);
       return out;
     },
-    interval: (numbers, i) => family.interval?.(numbers, i).map((end) => back(end, i)),
-    shares: family.shares,
+    interval: (numbers, i) => family.interval?.(numbers, i)?.map((end) => back(end, i)),
+    shares: (numbers, i) => family.shares?.(numbers, i),
+    value: family.value,
   };
 }

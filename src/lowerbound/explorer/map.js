@@ -1,18 +1,20 @@
 // The map: rows on a plane through the latent space, and the point that one drags over it.
 
 import { el, figures, find, fit, select } from "./dom.js";
-import { blend, dot, mean, moved, principal } from "./geometry.js";
+import { blend, dot, mean, moved, nearest, principal } from "./geometry.js";
 import { graded, ink, mark, shade } from "./palette.js";
 import { ground } from "./ground.js";
 
 const MARGIN = 1.12; // of the view beyond the rows
 const STEP = 0.02; // of the view, by an arrow key
 const NEAR = { mouse: 7, pen: 12, touch: 16 }; // pixels to a row that is picked
+const RING = 8; // pixels around the point
 const NAMED = 10; // classes whose names stand on the map
 
 export class Chart {
-  constructor(world, point, pins) {
-    Object.assign(this, { world, point, pins, canvas: find("map"), bold: null });
+  // after: what the names of its canvas and of what is around it end with.
+  constructor(world, point, pins, after = "") {
+    Object.assign(this, { world, point, pins, after, canvas: find(`map${after}`), bold: null });
     this.axes = this.choices();
     const [across, up] = world.latent > 2 ? ["p1", "p2"] : [world.latents[0].name, world.latents[1]?.name];
     this.chosen = { across, up };
@@ -43,19 +45,20 @@ export class Chart {
     );
   }
 
-  // The controls above the map; the same direction cannot be taken twice.
+  // The controls above the map; the same direction cannot be taken twice, and of two they change places.
   pick() {
     const { world, axes, chosen } = this,
       colours = world.colours.map(({ name }, i) => [String(i), name]);
     const picker = (which, other) => {
       const options = Object.entries(axes)
-        .filter(([key]) => key !== chosen[other])
+        .filter(([key]) => key !== chosen[other] || world.latent === 2)
         .map(([key, { name }]) => [key, name]);
       return el(
         "label",
         {},
         which,
         select(options, chosen[which], (key) => {
+          if (key === chosen[other]) chosen[other] = chosen[which];
           chosen[which] = key;
           this.pick();
         }),
@@ -75,7 +78,7 @@ export class Chart {
         }),
       ),
     );
-    find("pickers").replaceChildren(...pickers);
+    find(`pickers${this.after}`).replaceChildren(...pickers);
     this.place();
     this.restyle();
   }
@@ -133,7 +136,7 @@ export class Chart {
 
   legend() {
     const { colour } = this,
-      home = find("legend");
+      home = find(`legend${this.after}`);
     home.replaceChildren();
     if (colour?.kind === "classes") home.append(...colour.names.map((name, k) => this.entry(name, k)));
     else if (colour) {
@@ -144,7 +147,8 @@ export class Chart {
         context.fillStyle = graded(x / 119);
         context.fillRect(x, 0, 1, 10);
       }
-      home.append(el("span", {}, figures(low)), bar, el("span", {}, figures(high)));
+      const words = [low, high].map(colour.text ?? figures);
+      home.append(el("span", {}, words[0]), bar, el("span", {}, words[1]));
     }
   }
 
@@ -256,8 +260,10 @@ export class Chart {
       lineWidth: 4,
       lineJoin: "round",
     });
-    for (const [letter, { z, row }] of Object.entries(this.pins.held))
-      this.write(context, letter, ...this.toPixel(this.spot(z, row)));
+    for (const [letter, { z, row }] of Object.entries(this.pins.held)) {
+      const [x, y] = this.toPixel(this.spot(z, row));
+      this.write(context, letter, x, letter.length > 1 ? y - 2 * RING : y); // a word stands above its place
+    }
     this.cross(context, ...this.inside(this.toPixel(this.spot(this.point.z, this.point.row))));
   }
 
@@ -273,7 +279,7 @@ export class Chart {
     ]) {
       Object.assign(context, { strokeStyle: colour, lineWidth: wide });
       context.beginPath();
-      context.arc(x, y, 8, 0, 2 * Math.PI);
+      context.arc(x, y, RING, 0, 2 * Math.PI);
       context.stroke();
     }
   }
@@ -305,6 +311,12 @@ export class Chart {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.restyle());
   }
 
+  toRow() {
+    const { world, point } = this,
+      { row } = nearest(point.z, world.codes, world.spread);
+    point.go(world.code(row), row, "map");
+  }
+
   rowNear(x, y, most) {
     let found = null;
     this.spots.forEach((spot, i) => {
@@ -321,7 +333,7 @@ export class Chart {
     if (!turn && !["Enter", "Home"].includes(event.key)) return;
     event.preventDefault();
     if (event.key === "Home") return this.point.go(this.centre(), null, "map");
-    if (event.key === "Enter") return find("nearest").click();
+    if (event.key === "Enter") return this.toRow();
     const step = (event.shiftKey ? 5 : 1) * STEP * 2 * this.view[0].half,
       [across, up] = this.plane;
     const long = (v) => dot(v, v) || 1;

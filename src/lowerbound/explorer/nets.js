@@ -75,7 +75,7 @@ function gather(sum, framed, weight, at, from, [[k0, o0], [k1, o1], [k2, o2], [k
 }
 
 // Abramowitz & Stegun 1964, 7.1.26: to 1.5e-7.
-function erf(x) {
+export function erf(x) {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const sum = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
   return Math.sign(x) * (1 - sum * Math.exp(-x * x));

@@ -4,9 +4,9 @@ const REST = 160; // milliseconds
 const FAR = 1e3; // no code is further out
 
 export class Point {
-  constructor(z) {
-    this.z = z;
-    this.row = null;
+  // told: what the model is told of a row; start: what it is told at first.
+  constructor(z, told = () => [], start = []) {
+    Object.assign(this, { z, told, given: start, row: null });
     this.watchers = [];
     this.waiting = [];
   }
@@ -19,7 +19,9 @@ export class Point {
     this.waiting.push(told);
   }
 
-  go(z, row = null, from = null) {
+  // given: what the model is told; without it, what it is told of the row, or what it was told before.
+  go(z, row = null, from = null, given = null) {
+    this.given = given ?? (row === null ? this.given : this.told(row));
     this.z = Array.from(z, (value) => Math.min(FAR, Math.max(-FAR, value)));
     this.row = row;
     for (const told of this.watchers) told(this, from);
@@ -28,20 +30,30 @@ export class Point {
   }
 }
 
-const ADDRESS = /^#(z|row)=([-+.,\deE]+)$/;
+const ADDRESS = /^#(z|row)=([-+.,\deE]+)(?:&given=([-+.,\deE]+))?$/;
 
-// The address of a point: the number of a row, or the code to four digits.
+// The address of a point: the number of a row, or the code to four digits, and what the model is told.
 export function address(world, point) {
-  if (point.row !== null) return `#row=${world.arrays[world.rows.numbers][point.row]}`;
-  return `#z=${point.z.map((value) => Number(value.toPrecision(4))).join(",")}`;
+  const given = world.conditions.length ? `&given=${point.given.map((value) => Number(value.toPrecision(7)))}` : "";
+  if (point.row !== null) return `#row=${world.arrays[world.rows.numbers][point.row]}${given}`;
+  return `#z=${point.z.map((value) => Number(value.toPrecision(4))).join(",")}${given}`;
 }
 
 // The place of an address in this page, or null if it has none.
 export function place(world, hash) {
-  const [, kind, text] = ADDRESS.exec(hash) ?? [];
-  const values = text?.split(",").map(Number) ?? [];
-  if (!values.every(Number.isFinite)) return null;
-  if (kind === "z") return values.length === world.latent ? { z: values, row: null } : null;
+  const [, kind, text, told] = ADDRESS.exec(hash) ?? [];
+  const values = text?.split(",").map(Number) ?? [],
+    given = told?.split(",").map(Number) ?? null;
+  if (!values.every(Number.isFinite) || !(given === null || fits(world, given))) return null;
+  if (kind === "z") return values.length === world.latent ? { z: values, row: null, given } : null;
   const row = world.arrays[world.rows.numbers].indexOf(values[0]);
-  return kind === "row" && row >= 0 ? { z: world.code(row), row } : null;
+  return kind === "row" && row >= 0 ? { z: world.code(row), row, given } : null;
+}
+
+// Whether the model can be told so: classes that there are, numbers not far beyond those of the rows.
+function fits({ conditions }, given) {
+  if (given.length !== conditions.length) return false;
+  return conditions.every(({ values, shift, scale }, k) =>
+    values ? Number.isInteger(given[k]) && values[given[k]] !== undefined : Math.abs(given[k] - shift) <= FAR * scale,
+  );
 }

@@ -9,10 +9,11 @@ import numpy.typing as npt
 import torch
 
 from lowerbound.data import Data
+from lowerbound.explorer import told
 from lowerbound.explorer.blob import Blob
 from lowerbound.run import Run
 from lowerbound.tasks.evaluate import bound_terms
-from lowerbound.tasks.latent import decode
+from lowerbound.tasks.latent import reconstruct
 
 Array = npt.NDArray[Any]
 
@@ -32,12 +33,14 @@ class Shown:
         numbers: of each in the data that they come from, (rows,).
         parts: place in ``PARTS`` of each, (rows,), or None for rows that were given.
         terms: of the bound, by row, as ``bound_terms`` gives them.
+        told: raw values of what the model is told of each row, (rows, conditions), or None.
     """
 
     data: Data
     numbers: Array
     parts: Array | None
     terms: dict[str, Array]
+    told: Array | None = None
 
     @property
     def codes(self) -> Array:
@@ -77,10 +80,14 @@ def choose(run: Run, data: Any = None, most: int | None = None, seed: int = 0) -
         parts = np.zeros(rows.rows, np.int64)
         parts[rows.split.validation], parts[rows.split.test] = 1, 2
     most = most or max(1, min(ROWS, CELLS // int(np.prod(rows.shape))))
-    numbers = np.linspace(0, rows.rows - 1, min(most, rows.rows)).astype(np.int64)
+    known = np.arange(rows.rows)
+    if data is None and rows.context is not None:  # of one's own rows those without a label are left out
+        known = known[~np.isnan(rows.context).any(1)]
+    numbers = known[np.linspace(0, len(known) - 1, min(most, len(known))).astype(np.int64)]
     taken = rows.take(numbers)
     terms = bound_terms(run, run.resident(taken), seed, samples=1)
-    return Shown(taken, numbers, None if parts is None else parts[numbers], terms)
+    contexts = told.known(run, taken.context, taken.rows)
+    return Shown(taken, numbers, None if parts is None else parts[numbers], terms, contexts)
 
 
 def _own(run: Run) -> Data:
@@ -100,6 +107,8 @@ def describe(run: Run, shown: Shown, blob: Blob) -> dict[str, Any]:
         "held_out": None if shown.parts is None else blob.add(shown.parts > 0, "u1"),
         "cells": _cells(shown.data, low, high, blob),
         "range": [low, high],
+        "given": None if shown.told is None else blob.add(shown.told, "f4"),
+        "exposure": None if (found := _exposure(run, shown.data)) is None else blob.add(found, "f4"),
         "colours": list(_colours(run, shown, blob)),
         "reach": reach(shown),
     }
@@ -141,6 +150,19 @@ def _cells(data: Data, low: float, high: float, blob: Blob) -> int:
     return blob.add(values if data.mask is None else np.where(data.mask, values, np.nan), "f4")
 
 
+def _exposure(run: Run, data: Data) -> Array | None:
+    """What log means of each row are above those at the usual total; None where they are not told from it."""
+    family: Any = run.model.likelihood_family
+    if getattr(family, "exposure", "none") == "none":
+        return None
+    batch = next(run.resident(data).blocks(data.rows))
+    p = family(batch.x.new_zeros(data.rows, *family.numbers))
+    with torch.no_grad():
+        ratio = run.model.conditioned(p, batch.x, batch.mask).mean / p.mean
+    found: Array = ratio.flatten(1)[:, 0].log().cpu().numpy()
+    return found
+
+
 def _colours(run: Run, shown: Shown, blob: Blob) -> Iterator[dict[str, Any]]:
     """What the map may be coloured by, best known first."""
     data, terms = shown.data, shown.terms
@@ -152,12 +174,21 @@ def _colours(run: Run, shown: Shown, blob: Blob) -> Iterator[dict[str, Any]]:
             yield _column(name, column, blob)
     if shown.parts is not None:
         yield _classes("part of the data", shown.parts, PARTS, blob) | {"made": True}
-    error = np.square(data.values() - decode(run, shown.codes)).astype(np.float64)
-    seen = np.ones(error.shape, bool) if data.mask is None else data.mask
-    cells = tuple(range(1, error.ndim))
-    yield _number("squared error", np.where(seen, error, 0.0).sum(cells) / np.maximum(seen.sum(cells), 1), blob, True)
+    if run.schema is None:
+        yield _number("squared error", _error(run, data), blob, True)
+    elif "log_likelihood" in terms:
+        yield _number("log p(row|z), nats", terms["log_likelihood"], blob, True)
     if "kl" in terms:
         yield _number("KL of the row, nats", terms["kl"], blob, True)
+
+
+def _error(run: Run, data: Data) -> Array:
+    """Squared error of each row's reconstruction, over its observed cells."""
+    error = np.square(data.values() - reconstruct(run, data)).astype(np.float64)
+    seen = np.ones(error.shape, bool) if data.mask is None else data.mask
+    cells = tuple(range(1, error.ndim))
+    found: Array = np.where(seen, error, 0.0).sum(cells) / np.maximum(seen.sum(cells), 1)
+    return found
 
 
 def _column(name: str, values: Array, blob: Blob) -> dict[str, Any]:

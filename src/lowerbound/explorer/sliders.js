@@ -1,7 +1,7 @@
 // A slider for every latent dimension, the most used first, over the range in which the codes of rows lie.
 
 import { button, el, find, number } from "./dom.js";
-import { Strip } from "./strip.js";
+import { panel } from "./sheet.js";
 
 const FIRST = 10; // shown before one asks for more
 const WIDE = 3; // standard deviations to each side
@@ -10,7 +10,7 @@ const STEPS = 7; // of the strip of pictures
 export class Sliders {
   constructor(world, point) {
     Object.assign(this, { world, point, current: world.order[0] });
-    this.strip = new Strip(find("traverse"), world, point);
+    this.strip = panel(find("traverse"), world, point);
     this.lines = world.order.map((i) => this.line(i));
     const more = this.lines.slice(FIRST).map(({ root }) => root);
     find("sliders").append(...this.lines.map(({ root }) => root));
@@ -62,7 +62,7 @@ export class Sliders {
   // What the dimension that was touched last does to the point.
   traverse() {
     const { mean, spread, name } = this.world.latents[this.current];
-    const bars = this.world.image
+    const bars = !find("traverse").classList.contains("strip") || this.world.image
       ? ""
       : " Each bar is a column, as high as its value lies between the least and the largest.";
     find("traversed").textContent = `${name} from low to high, the others as they are:${bars}`;

@@ -1,72 +1,14 @@
-// Reads the page's own data and puts everything in its place; the first picture comes before the small ones.
+// Reads the page's own data.
 
-import { el, find, save } from "./dom.js";
+import { find } from "./dom.js";
 import { arrays } from "./weights.js";
-import { World, decoder } from "./world.js";
-import { Point, address, place } from "./point.js";
-import { ink } from "./palette.js";
-import { Chart } from "./map.js";
-import { Decoded } from "./decoded.js";
-import { Sliders } from "./sliders.js";
-import { Blends, Pins } from "./blends.js";
-import { Directions } from "./directions.js";
-import { galleries } from "./galleries.js";
-
-function describe(world) {
-  document.title = `${world.title} · explorer`;
-  find("title").textContent = world.title;
-  find("audit").textContent = world.audit;
-  find("facts").append(
-    ...world.about.map(([name, text]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, text))),
-  );
-  find("made").textContent = `Written by lowerbound ${world.version}. The page stands alone and fetches nothing.`;
-}
-
-function saveMap(chart) {
-  const { canvas } = chart,
-    copy = el("canvas", { width: canvas.width, height: canvas.height }),
-    context = copy.getContext("2d");
-  context.fillStyle = ink("card");
-  context.fillRect(0, 0, copy.width, copy.height);
-  context.drawImage(canvas, 0, 0);
-  copy.toBlob((blob) => save("map.png", blob));
-}
+import { World } from "./world.js";
+import { boot } from "./boot.js";
 
 async function start() {
   const facts = JSON.parse(find("payload").textContent);
   const world = new World(facts, await arrays(find("arrays").textContent, facts.arrays));
-  const first = world.heldOut().rows[0],
-    point = new Point(world.code(first)),
-    pins = new Pins(world);
-  describe(world);
-  const decoded = new Decoded(world, point, pins);
-  const here = place(world, location.hash) ?? { z: world.code(first), row: first };
-  point.go(here.z, here.row);
-  globalThis.explorer = {
-    world,
-    point,
-    decode: (z) => Array.from(world.decode(z)),
-    arrays,
-    decoder,
-    pins,
-    first: performance.now(),
-  };
-  decoded.tell();
-  await new Promise((painted) => setTimeout(painted));
-  const chart = new Chart(world, point, pins);
-  Object.assign(explorer, { chart });
-  find("save-map").addEventListener("click", () => saveMap(chart));
-  new Sliders(world, point).follow();
-  new Blends(world, point, pins);
-  pins.told.push(() => chart.draw());
-  new Directions(world, point);
-  galleries(world, point);
-  point.wait(() => history.replaceState(null, "", address(world, point)));
-  addEventListener("hashchange", () => {
-    const found = place(world, location.hash);
-    if (found) point.go(found.z, found.row);
-  });
-  document.body.classList.add("ready");
+  await boot(world, `Written by lowerbound ${world.version}. The page stands alone and fetches nothing.`);
 }
 
 start().catch((error) => {

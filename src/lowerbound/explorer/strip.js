@@ -9,7 +9,7 @@ export class Strip {
     home.classList.add("strip");
   }
 
-  // items: z, row, caption; source: also the row as it is, above.
+  // items: z, row, given, caption; source: also the row as it is, above.
   show(items) {
     while (this.shown.length < items.length) this.shown.push(this.thumb());
     this.home.replaceChildren(...this.shown.slice(0, items.length).map(({ root }) => root));
@@ -26,7 +26,7 @@ export class Strip {
       {
         type: "button",
         className: "thumb",
-        onclick: () => made.item && this.point.go(made.item.z, made.item.row ?? null),
+        onclick: () => made.item && this.point.go(made.item.z, made.item.row ?? null, null, made.item.given ?? null),
       },
       made.source,
       made.decoded,
@@ -40,6 +40,8 @@ export class Strip {
     made.root.setAttribute("aria-label", item.about ?? item.caption ?? "a decoded point");
     made.source.hidden = !item.source;
     if (item.source) paint(made.source, this.world, this.world.values(item.row));
-    paint(made.decoded, this.world, this.world.decode(item.z));
+    const given = item.given ?? this.point.given;
+    paint(made.decoded, this.world, this.world.decode(item.z, given, item.source ? item.row : null));
+    this.world.far?.soon(item.z)?.then(() => made.item === item && this.fill(made, item));
   }
 }

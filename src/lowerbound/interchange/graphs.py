@@ -13,7 +13,7 @@ from torch.export import Dim, ExportedProgram
 
 from lowerbound.batches import Batch
 from lowerbound.distributions import point
-from lowerbound.errors import Incompatible, OutputExists
+from lowerbound.errors import OutputExists
 from lowerbound.evaluation import evaluating
 from lowerbound.files import make_folder, write_together
 from lowerbound.model import VAE
@@ -56,14 +56,7 @@ class _Module(nn.Module):
 
 
 def graphs(run: Run) -> list[Graph]:
-    """What a run can be exported as; without a density there is no score.
-
-    Raises:
-        Incompatible: a run of a table, whose cells are of many kinds.
-    """
-    if run.schema is not None:
-        mend = "Serve it: lowerbound serve."
-        raise Incompatible("likelihood 'columns' is not written as a graph", where="export", mend=mend)
+    """What a run can be exported as; without a density there is no score."""
     context = ("context",) if run.model.context and run.model.fixed is None else ()
     seen = (*(("mask",) if run.facts["missing"] else ()), *context)
     every = [
@@ -74,24 +67,32 @@ def graphs(run: Run) -> list[Graph]:
     return every
 
 
-def examples(run: Run, x: Tensor, names: Sequence[str], draws: int) -> list[Tensor]:
-    """Inputs by name for rows of the data, with seeded noise, codes and context.
+def examples(run: Run, batch: Batch, names: Sequence[str], draws: int) -> list[Tensor]:
+    """Inputs by name for rows of the data, with seeded noise and codes.
 
     Args:
         run: trained.
-        x: (rows, *shape).
+        batch: the rows, with their context if the run has one.
         names: of the inputs.
         draws: of the noise.
     """
-    rows, made = x.shape[0], {"x": x, "mask": torch.ones(x.shape, dtype=torch.bool)}
+    x, rows = batch.x, len(batch.x)
+    made = {"x": x, "mask": torch.ones(x.shape, dtype=torch.bool) if batch.mask is None else batch.mask}
     noise = run.model.posterior_family.noise_shape
     if noise is not None:
         flat = fill(Draw(noise), draws * rows, generator(0, "eps")).to(x)
         made["eps"] = flat.unflatten(0, (draws, rows))
     made["z"] = fill(Draw((run.model.latent,)), rows, generator(0, "z")).to(x)
-    made["context"] = torch.zeros(rows, max(run.model.context, 1)).to(x)
-    made["context"][:, 0] = 1.0
+    if batch.context is not None:
+        made["context"] = batch.context
     return [made[name] for name in names]
+
+
+def harmless(model: VAE, rows: int) -> Batch:
+    """Rows in the support of the likelihood, with zeros as their context."""
+    weight = next(model.parameters())
+    x = torch.as_tensor(model.likelihood_family.fill).expand(rows, *model.shape).to(weight).contiguous()
+    return Batch(x, None, torch.zeros(rows, model.context).to(weight))
 
 
 def traced(run: Run, graph: Graph) -> ExportedProgram:
@@ -101,14 +102,11 @@ def traced(run: Run, graph: Graph) -> ExportedProgram:
         run: trained.
         graph: one of ``graphs``.
     """
-    weight = next(run.model.parameters())
-    family = run.model.likelihood_family
-    x = torch.as_tensor(family.fill).expand(TRACED_ROWS, *run.model.shape).to(weight).contiguous()
     rows, draws = Dim("rows"), Dim("draws")
     sizes = {"eps": {0: draws, 1: rows}}
     with evaluating(run.model):
         return torch.export.export(
-            graph.module(run.model), tuple(examples(run, x, graph.inputs, TRACED_DRAWS)),
+            graph.module(run.model), tuple(examples(run, harmless(run.model, TRACED_ROWS), graph.inputs, TRACED_DRAWS)),
             dynamic_shapes=(tuple(sizes.get(name, {0: rows}) for name in graph.inputs),), strict=False,
         )  # fmt: skip
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from lowerbound.batches import Batch
 from lowerbound.errors import Incompatible, MissingExtra
 from lowerbound.evaluation import evaluating
-from lowerbound.interchange.graphs import Graph, claim, examples, graphs, traced, write
+from lowerbound.interchange.graphs import Graph, claim, examples, graphs, harmless, traced, write
 from lowerbound.run import Run
 
 COMPARED = 64  # held-out rows that both are run on
@@ -34,8 +35,8 @@ class Exported:
     Args:
         folder: where.
         graphs: of each file its inputs and outputs.
-        difference: of each file the largest from torch on held-out rows, relative to the value where that is above 1;
-            None where onnxruntime is not installed.
+        difference: of each file the largest from torch on held-out rows, relative to the value where that is above 1,
+            of log densities to the largest one; None where onnxruntime is not installed.
     """
 
     folder: Path
@@ -99,22 +100,22 @@ def difference(run: Run, graph: Graph, content: bytes) -> float | None:
     with evaluating(run.model):
         ours = graph.module(run.model)(*inputs)
     pairs = zip(found, (ours,) if isinstance(ours, Tensor) else ours, strict=True)
-    return max(_apart(theirs, mine.numpy()) for theirs, mine in pairs)
+    return max(apart(theirs, mine.numpy(), graph) for theirs, mine in pairs)
 
 
-def _apart(a: Array, b: Array) -> float:
-    gap = np.abs(a.astype(np.float64) - b)
-    return float(np.max(gap / np.maximum(1.0, np.abs(b)), initial=0.0))
+def apart(a: Array, b: Array, graph: Graph) -> float:
+    """The largest distance, in units of each value or 1; of log densities, whose terms cancel, of the largest one."""
+    size = np.max(np.abs(b), initial=0.0) if graph.name == "score" else np.abs(b)
+    return float(np.max(np.abs(a.astype(np.float64) - b) / np.maximum(1.0, size), initial=0.0))
 
 
-def _held_out(run: Run) -> Tensor:
-    """Rows of the run's own data as the model sees them; without any, rows of zeros."""
+def _held_out(run: Run) -> Batch:
+    """Rows of the run's own data as the model sees them; without any, rows of what is harmless."""
     for part in ("test", "validation", "train"):
         if run.facts["split"][part]:
             data = run.rows(part=part)
-            return next(run.resident(data.take(np.arange(min(COMPARED, data.rows)))).blocks(COMPARED)).x
-    weight = next(run.model.parameters())
-    return torch.zeros(1, *run.model.shape).to(weight)
+            return next(run.resident(data.take(np.arange(min(COMPARED, data.rows)))).blocks(COMPARED))
+    return harmless(run.model, 1)
 
 
 def _converted(run: Run, graph: Graph) -> bytes:

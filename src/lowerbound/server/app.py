@@ -12,6 +12,7 @@ from lowerbound.run import Run
 from lowerbound.server import http
 from lowerbound.server.description import about, describe
 from lowerbound.server.desk import Busy, Desk
+from lowerbound.server.given import asked
 from lowerbound.server.guard import LOOPBACK, Guard
 from lowerbound.server.http import Receive, Refusal, Scope, Send
 from lowerbound.server.operations import Operation, operations
@@ -41,7 +42,7 @@ LIMITS = Limits()
 
 
 class Endpoint:
-    """``POST /encode``, ``/decode``, ``/sample``, ``/score``, ``/impute``; ``GET /`` and ``/openapi.json``.
+    """``POST /encode``, ``/decode``, ``/sample``, ``/score``, … of a run; ``GET /`` and ``/openapi.json``.
 
     An application for any ASGI server. Addresses are looked up in a table: none is taken for a path.
 
@@ -50,21 +51,23 @@ class Endpoint:
         token: that every request must bear; None: none is asked for.
         names: hosts that the server may be called.
         limits: of a request.
+        at: what its addresses begin with.
 
     >>> from lowerbound.train import fit
     >>> sorted(Endpoint(fit("digits", latent=2, epochs=1, progress=False), token="t" * 16).offered)
-    ['/decode', '/encode', '/impute', '/sample', '/score']
+    ['/decode', '/encode', '/explain', '/impute', '/sample', '/score']
     """
 
     def __init__(
-        self, run: Run, *, token: str | None, names: Collection[str] = LOOPBACK, limits: Limits = LIMITS
+        self, run: Run, *, token: str | None, names: Collection[str] = LOOPBACK, limits: Limits = LIMITS, at: str = ""
     ) -> None:  # fmt: skip
-        offered = operations(run)
-        pages = {"/": about(run, offered), "/openapi.json": describe(run, offered, limits.body)}
-        self.run, self.guard, self.limits = run, Guard(token, names), limits
+        alone = run.conditions is None or run.model.fixed is not None
+        offered = operations(run) if alone else [asked(run, each) for each in operations(run)]
+        pages = {"/": about(run, offered), "/openapi.json": describe(run, offered, limits.body, at)}
+        self.at, self.run, self.guard, self.limits = at, run, Guard(token, names), limits
         self.desk = Desk(run, limits.waiting, limits.patience)
-        self.offered = {f"/{each.name}": each for each in offered}
-        self.pages = {path: json.dumps(page).encode() for path, page in pages.items()}
+        self.offered = {f"{at}/{each.name}": each for each in offered}
+        self.pages = {at + path: json.dumps(page).encode() for path, page in pages.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

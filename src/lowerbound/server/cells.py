@@ -1,6 +1,7 @@
 """Rows as JSON: what cells a run takes, and the way to its data and back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,10 @@ def read(run: Run, rows: list[Any]) -> Data:
     values = np.array(rows, dtype=np.float64).reshape(len(rows), *run.model.shape)  # None becomes NaN
     seen = ~np.isnan(values)
     mask = None if seen.all() else seen
-    return Data(np.where(seen, values, 0.0), "body", mask=mask, columns=tuple(run.facts["columns"]), schema=run.schema)
+    made = Data(np.where(seen, values, 0.0), "body", mask=mask, columns=tuple(run.facts["columns"]), schema=run.schema)
+    if run.told is None:
+        return made
+    return replace(made, context=np.tile(run.told, (len(rows), 1)), conditions=run.conditions)
 
 
 def _code(column: Column, cell: Any) -> float | None:

@@ -30,13 +30,14 @@ def about(run: Run, offered: Sequence[Operation]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def describe(run: Run, offered: Sequence[Operation], body: int) -> dict[str, Any]:
+def describe(run: Run, offered: Sequence[Operation], body: int, at: str = "") -> dict[str, Any]:
     """The OpenAPI description of the endpoint of a run.
 
     Args:
         run: trained.
         offered: what can be asked.
         body: bytes that one may have.
+        at: what its addresses begin with.
     """
     paths = {f"/{each.name}": {"post": _asked(each)} for each in offered}
     facts: dict[str, schemas.Schema] = {name: {} for name in about(run, offered)}
@@ -47,7 +48,7 @@ def describe(run: Run, offered: Sequence[Operation], body: int) -> dict[str, Any
         "openapi": "3.1.0",
         "info": {"title": heading(run), "version": __version__,
                  "description": f"A variational autoencoder; bodies of at most {body} bytes."},
-        "paths": {**pages, **paths}, "security": [{"token": []}],
+        "servers": [{"url": at or "/"}], "paths": {**pages, **paths}, "security": [{"token": []}],
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}, "schemas": {"Error": ERROR}
         },

@@ -133,7 +133,8 @@ def _joined(rows: Sequence[Any]) -> Any:
     if not isinstance(first, Data):
         return np.concatenate(rows)
     mask = None if first.mask is None else np.concatenate([each.mask for each in rows])
-    return replace(first, x=np.concatenate([each.x for each in rows]), mask=mask)
+    context = None if first.context is None else np.concatenate([each.context for each in rows])
+    return replace(first, x=np.concatenate([each.x for each in rows]), mask=mask, context=context)
 
 
 def _json(run: Run, operation: Operation, columns: Mapping[str, Any]) -> bytes:

@@ -31,16 +31,24 @@ class Guard:
         Raises:
             Refusal: saying why.
         """
+        self.check_page(scope)
+        tokens = [token.encode("latin-1") for token in values(scope, "authorization")]
+        if self.expected is not None and not (len(tokens) == 1 and hmac.compare_digest(tokens[0], self.expected)):
+            what = "no token, or a wrong one; it goes into the header Authorization: Bearer TOKEN"
+            raise Refusal(401, what, headers={"www-authenticate": "Bearer"})
+
+    def check_page(self, scope: Scope) -> None:
+        """The same whatever the token, for what holds nothing of a run.
+
+        Raises:
+            Refusal: saying why.
+        """
         hosts = [host.lower() for host in values(scope, "host")]
         if len(hosts) != 1 or _name(hosts[0]) not in self.names:
             raise Refusal(403, "called by a name that is not this server's")
         ours = (f"http://{hosts[0]}", f"https://{hosts[0]}")
         if any(origin.lower() not in ours for origin in values(scope, "origin")):
             raise Refusal(403, "asked by a page of another site")
-        tokens = [token.encode("latin-1") for token in values(scope, "authorization")]
-        if self.expected is not None and not (len(tokens) == 1 and hmac.compare_digest(tokens[0], self.expected)):
-            what = "no token, or a wrong one; it goes into the header Authorization: Bearer TOKEN"
-            raise Refusal(401, what, headers={"www-authenticate": "Bearer"})
 
 
 def _name(host: str) -> str:

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lowerbound.data import Data
-from lowerbound.errors import Incompatible
+from lowerbound.errors import DataError, Incompatible
 from lowerbound.run import Run
 from lowerbound.server import cells, schemas
 from lowerbound.server.schemas import Schema, array, numbers
+from lowerbound.tasks.anomaly import contributions
+from lowerbound.tasks.columns import all_rows
 from lowerbound.tasks.generate import sample
 from lowerbound.tasks.impute import METHODS, impute
 from lowerbound.tasks.latent import decode, encode
@@ -19,7 +22,8 @@ from lowerbound.tasks.score import refuse, score
 
 ROWS = 1024  # in one request
 ANSWER = 1 << 18  # cells in one answer
-SCORED, FILLED = 256, 32  # rows whose log p(x), and whose missing cells, are found in one request
+SCORED, EXPLAINED, FILLED = 256, 32, 32  # rows whose log p(x), its parts, or missing cells are found in one request
+OTHERS, OF_OTHERS = 64, 50  # rows that say what a cell usually adds, and draws of each
 DRAWS, SAMPLES, SWEEPS = 8, 5000, 100  # of one row at most
 FARTHEST = 1000.0  # of a code from 0, in any dimension
 
@@ -58,7 +62,7 @@ class Operation:
         found = {}
         for key, schema in self.body["properties"].items():
             if key != self.rows:
-                value = body.get(key, schema["default"])
+                value = body[key] if key in body else schema["default"]
                 found[key] = int(value) if schema.get("type") == "integer" else value
         return found
 
@@ -69,7 +73,8 @@ class Operation:
             DataError: rows that the run cannot use.
         """
         if self.rows == "x":
-            return run.rows(cells.read(run, body["x"]))
+            told = run.at(body["given"]) if "given" in body else run
+            return told.rows(cells.read(told, body["x"]))
         return np.array(body["z"], dtype=np.float64) if self.rows else None
 
 
@@ -82,7 +87,7 @@ def operations(run: Run) -> list[Operation]:
         refuse(run, 1)
     except Incompatible:
         return every
-    return [*every, _score(run), _impute(run)]
+    return [*every, _score(run), _explain(run), _impute(run)]
 
 
 def _encode(run: Run) -> Operation:
@@ -123,6 +128,35 @@ def _score(run: Run) -> Operation:
         "score", "log p(x) of each row in nats, by importance sampling, with its standard error.",
         schemas.table(body, ["x"]), _answer(*names), "x", _most(run, SCORED), _scored, _plainly,
     )  # fmt: skip
+
+
+def _explain(run: Run) -> Operation:
+    names = ("nats", "usual", "code", "usual_code")
+    body = {
+        "x": _rows(run, EXPLAINED), "samples": _default(numbers(1, SAMPLES, kind="integer"), 200), "seed": _seed(),
+    }  # fmt: skip
+    usual = cache(lambda: _usual(run))
+
+    def explained(run: Run, rows: Data, options: Options) -> Columns:
+        (nats, code), (cells, rest) = contributions(run, rows, **options), usual()
+        return {"nats": nats, "usual": np.broadcast_to(cells, nats.shape), "code": code,
+                "usual_code": np.full(len(code), rest)}  # fmt: skip
+
+    return Operation(
+        "explain", "What each cell and the code add to -log p(x) of each row, beside what they add to other rows.",
+        schemas.table(body, ["x"]), _answer(*names), "x", _most(run, EXPLAINED), explained, _plainly,
+    )  # fmt: skip
+
+
+def _usual(run: Run) -> tuple[Array, float]:
+    """What cells, (*shape,), and the code add on average to rows of the run; NaN where these are not at hand."""
+    try:
+        rows = all_rows(run)
+    except DataError:
+        return np.full(run.model.shape, np.nan), np.nan
+    others = rows.take(np.unique(np.linspace(0, rows.rows - 1, OTHERS).astype(np.int64)))
+    nats, code = contributions(run, others, OF_OTHERS)
+    return nats.mean(0), float(code.mean())
 
 
 def _impute(run: Run) -> Operation:
@@ -192,6 +226,8 @@ _MEANING = {
     "se": "standard error, nats", "ess": "effective sample size", "reliable": "whether the error can be believed",
     "pareto_k": "tail of the weights; above 0.7 the error is larger than it says; null where there is none",
     "values": "rows, observed cells as they came", "lower": "lower bounds", "upper": "upper bounds",
+    "nats": "what each cell adds to -log p(x); 0 where it is missing", "code": "what the code adds, nats",
+    "usual": "the mean of that over other rows; null where none are at hand", "usual_code": "the same of the code",
     "draws": "of each row some completed copies", "method": "how each row was filled in",
     "doubtful": "whether a row's draws are too few or too alike to be believed",
 }  # fmt: skip

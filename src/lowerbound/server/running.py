@@ -12,6 +12,7 @@ from lowerbound.errors import BadOption, MissingExtra
 from lowerbound.run import Run
 from lowerbound.server.app import LIMITS, Endpoint, Limits
 from lowerbound.server.guard import LOOPBACK
+from lowerbound.server.http import App
 
 VARIABLE = "LOWERBOUND_TOKEN"
 SHORTEST = 16
@@ -41,6 +42,20 @@ def serve(
         BadOption: no token at an address that other machines reach, a token that is too short, or an address that
             cannot be listened at.
     """
+    listen(lambda token, known: Endpoint(run, token=token, names=known, limits=limits),
+           host=host, port=port, names=names, secret=secret, limits=limits, ready=ready)  # fmt: skip
+
+
+def listen(
+    make: Callable[[str | None, Sequence[str]], App], *, host: str, port: int, names: Sequence[str], secret: bool,
+    limits: Limits, ready: Callable[[str, str | None], None] | None,
+) -> None:  # fmt: skip
+    """Serve an application until interrupted; arguments and errors as of ``serve``.
+
+    Args:
+        make: the application, from the token that it is to ask for and the names that it may be called by.
+        host: as of ``serve``, and so are all others.
+    """
     try:
         import uvicorn
     except ImportError:
@@ -49,14 +64,13 @@ def serve(
     with _listening(host, port) as listening:
         bound = listening.getsockname()
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        app = Endpoint(run, token=token, names=[*LOOPBACK, shown, *names], limits=limits)
-        server = uvicorn.Server(_config(app, limits))
+        server = uvicorn.Server(_config(make(token, [*LOOPBACK, shown, *names]), limits))
         if ready is not None:
             ready(f"http://{shown}:{bound[1]}", token)
         server.run(sockets=[listening])
 
 
-def _config(app: Endpoint, limits: Limits) -> Any:
+def _config(app: App, limits: Limits) -> Any:
     import uvicorn
 
     life = limits.reading + limits.patience + EXTRA
