@@ -12,6 +12,7 @@ from lowerbound.cli import (
     datasets,
     disentangling,
     explaining,
+    exploring,
     exporting,
     filling,
     labels,
@@ -20,6 +21,7 @@ from lowerbound.cli import (
     listing,
     refitting,
     serving,
+    sweeping,
     training,
     using,
 )
@@ -27,8 +29,8 @@ from lowerbound.cli.verbs import group
 
 app = group("Variational autoencoders whose every printed number says what it is.")
 for module in (
-    training, using, latent, filling, refitting, comparing, disentangling, labels, likelihoods, explaining, exporting,
-    serving, datasets, listing, checking,
+    training, using, latent, filling, refitting, comparing, sweeping, disentangling, labels, likelihoods, explaining,
+    exporting, exploring, serving, datasets, listing, checking,
 ):  # fmt: skip
     module.attach(app)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lowerbound.cli.verbs import DISK, INTERRUPTED, Answer, Force, Imports, tell, verb
+from lowerbound.cli.verbs import DISK, INTERRUPTED, Answer, Force, Imports, rank, tell, verb
 from lowerbound.config import PARTS, SETTINGS, Config, check_parts, full_path, override, parse_value, read_toml
 from lowerbound.errors import BadOption, ConfigError, DiskError
 from lowerbound.recipes import resolve
@@ -58,6 +58,9 @@ def fit(
     time_budget: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds after which training stops and is kept.", min=0)
     ] = None,
+    rank_timeout: Annotated[
+        float, typer.Option(metavar="S", help="Under torchrun: seconds until a silent process counts as lost.", min=1)
+    ] = 600.0,
     init: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Start from the weights of another run of the same make.")
     ] = None,
@@ -70,7 +73,8 @@ def fit(
     A setting is taken from the recipe, then --config, then --set, then the options named after settings; the defaults
     shown are those of the recipe vae. The folder holds the model, its configuration and history, figures, and a page
     that tells of it (report.html). Ctrl-C
-    ends the training and keeps the model as it is; --resume auto goes on from there, to the same bits.
+    ends the training and keeps the model as it is; --resume auto goes on from there, to the same bits. Started by
+    torchrun, several processes share the rows of every batch.
     """
     chosen = settle(recipe, config, changes, named, foreign=bool(imports))
     folder = out or Path("runs") / f"{Path(data).resolve().stem}-{recipe}"
@@ -80,8 +84,10 @@ def fit(
 
     run = train(
         data, recipe=recipe, config=chosen, out=folder, imports=imports, force=force, progress=not quiet,
-        download=download, resume=resume, time_budget=time_budget, init=init,  # type: ignore[arg-type]  # checked there
+        download=download, resume=resume, time_budget=time_budget, init=init, rank_timeout=rank_timeout,  # type: ignore[arg-type]  # checked there
     )  # fmt: skip
+    if rank():
+        return Answer({}, "", ENDED.get(run.summary["stopped"], 0))
     facts = {"run": str(folder), "resumed": None, "notes": [], "not_saved": None, **run.summary}
     code = ENDED.get(facts["stopped"], 0)
     if facts["not_saved"]:

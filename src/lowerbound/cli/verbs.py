@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import re
 import sys
 import traceback
@@ -19,6 +20,7 @@ from lowerbound.markup import finite
 
 INTERRUPTED = 130
 DISK = 5
+TOGETHER = ("fit",)  # what several processes started by torchrun do together
 CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]"  # colours and moves; titles; the rest
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
@@ -89,9 +91,12 @@ def verb(
 
         def command(*, as_json: bool, debug: bool, **given: Any) -> None:
             with one_line(debug):
+                if function.__name__ not in TOGETHER:
+                    _refuse_many(name or function.__name__)
                 answer = function(**given, as_json=as_json) if wants_json else function(**given)
                 line = json.dumps(finite(answer.facts), default=str) if as_json else plain(answer.text)
-            typer.echo(line)
+            if not rank():
+                typer.echo(line)
             raise typer.Exit(answer.code)
 
         shared = [_flag("as_json", Json), _flag("debug", Debug)]
@@ -134,8 +139,20 @@ def one_line(debug: bool) -> Iterator[None]:
         if debug:
             traceback.print_exc(file=sys.stderr)
         message, code = verdict(error)
-        tell(message)
+        tell(f"rank {rank()}: {message}" if rank() else message)
         raise typer.Exit(code) from None
+
+
+def _refuse_many(name: str) -> None:
+    world = os.environ.get("WORLD_SIZE") or "1"
+    if world != "1":
+        raise BadOption(f"no verb for several processes: {name}", where="WORLD_SIZE", found=world, expected="1",
+                        mend="Start it without torchrun.")  # fmt: skip
+
+
+def rank() -> str:
+    """The number of this process among those that torchrun started; empty for the first, and for one alone."""
+    return os.environ.get("RANK", "").lstrip("0")
 
 
 def verdict(error: BaseException) -> tuple[str, int]:

@@ -10,6 +10,7 @@ from lowerbound.figures.charts import comparison_bars, heat_map, kl_bars, table_
 from lowerbound.figures.comparison import Map, comparison
 from lowerbound.figures.images import image_grid, manifold, reconstructions, traversal
 from lowerbound.figures.maps import Ground, latent_map
+from lowerbound.figures.ranking import ranking
 from lowerbound.figures.response import response
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "latent_map",
     "manifold",
     "png",
+    "ranking",
     "reconstructions",
     "response",
     "save",

@@ -19,7 +19,7 @@ from lowerbound.batches import Batch
 from lowerbound.distributions import per_row
 from lowerbound.errors import BadOption
 from lowerbound.model import VAE
-from lowerbound.randomness import Draw, fill, generator, row_digests, row_noise, scope
+from lowerbound.randomness import Draw, fill, generator, row_noise, scope
 from lowerbound.tasks.tally import Tally
 
 ACCEPTED = 0.65  # share of proposals: Neal 2011, section 5.4.4
@@ -76,7 +76,7 @@ class Path:
 
     def __init__(self, model: VAE, batch: Batch, annealing: Annealing, seed: int) -> None:
         self.model, self.batch, self.annealing, self.seed = doubled(model), batch, annealing, seed
-        self.digests = row_digests(batch.x, batch.mask)
+        self.digests = model.embedding.digests(batch.x, batch.mask)
         self.p = self.model.prior(batch.context)
         self.q = self.model.posterior(batch.x, batch.context, batch.mask)
         schedule = annealing.schedule

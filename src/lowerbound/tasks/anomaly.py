@@ -19,7 +19,7 @@ from lowerbound.linear import principal
 from lowerbound.measures import conformal, two_sided, typicality
 from lowerbound.measures.generation import nearest_distance
 from lowerbound.model import VAE
-from lowerbound.randomness import Draw, row_digests, row_noise
+from lowerbound.randomness import Draw, row_noise
 from lowerbound.run import Run
 from lowerbound.tasks.baselines import View
 from lowerbound.tasks.score import refuse, score
@@ -217,7 +217,7 @@ def contributions(run: Run, data: Any = None, samples: int = DRAWS, seed: int = 
 
 def _contributions(model: VAE, batch: Batch, samples: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     q, p = model.posterior(batch.x, batch.context, batch.mask), model.prior(batch.context)
-    digests, draw = row_digests(batch.x, batch.mask), Draw(model.posterior_family.noise_shape or ())
+    digests, draw = model.embedding.digests(batch.x, batch.mask), Draw(model.posterior_family.noise_shape or ())
     z = model.draw(q, row_noise(seed, "importance", digests, draw, 0, samples).to(batch.x))
     cells = model.cells(model.likelihood(z, batch.context), batch.x, batch.mask)
     log_px = cells.flatten(2).sum(-1)

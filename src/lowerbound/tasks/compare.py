@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lowerbound.__about__ import __version__
-from lowerbound.config import dotted, full_path, override, parse_value
+from lowerbound.config import Config, dotted, full_path, override, parse_value
 from lowerbound.data import Data, load
 from lowerbound.data.known import KNOWN
 from lowerbound.errors import BadOption, DataError, LowerboundError, unknown
@@ -78,7 +78,7 @@ def compare(
     if not numbers or not recipes or len({*recipes}) < len(recipes) or len({*numbers}) < len(numbers):
         found = f"{len(recipes)} recipes, seeds {numbers}"
         raise BadOption("nothing to compare", where="compare", found=found, expected="names and seeds, each once")
-    rows = _split(data, changes, numbers[0], download)
+    rows = one_split(data, changes, numbers[0], download)
     _check_measures(measures, rows)
     bench = _Bench(rows, changes, None if out is None else Path(out), samples, tuple(measures), force, progress)
     done, maps = [], []
@@ -179,17 +179,23 @@ def variant(written: str) -> tuple[str, dict[str, Any]]:
     return name, found
 
 
-def _split(data: Any, changes: dict[str, Any], seed: int, download: bool) -> Data:
+def one_split(data: Any, changes: dict[str, Any], seed: int, download: bool) -> Data:
     """The rows with the one split; the settings that made it are taken out of the changes."""
     wanted = override(resolve("vae"), {path: value for path, value in changes.items() if path.startswith("data.")})
     named = isinstance(data, str) and data in KNOWN
-    rows = data if isinstance(data, Data) else load(data, missing=wanted.data.missing, download=download and named)
+    if not isinstance(data, Data):
+        data = load(data, download=download and named, **reading(wanted))
     for path in ("data.split", "data.validation", "data.test"):
         changes.pop(path, None)
     how = None if wanted.data.split == "auto" else wanted.data.split
-    rows = rows.with_split(wanted.data.validation, wanted.data.test, seed, how)
+    rows: Data = data.with_split(wanted.data.validation, wanted.data.test, seed, how)
     split: Any = rows.split
     return replace(rows, split=replace(split, how="given"))
+
+
+def reading(config: Config) -> dict[str, Any]:
+    """What ``load`` is told of how rows are read."""
+    return {"missing": config.data.missing, "query": config.data.query or None, "columns": config.data.columns}
 
 
 def _check_measures(measures: Sequence[str], data: Data) -> None:

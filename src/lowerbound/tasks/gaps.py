@@ -20,7 +20,7 @@ from lowerbound.evaluation import evaluating
 from lowerbound.model import VAE
 from lowerbound.objectives.importance import stopped_density
 from lowerbound.optimisers import ADAM_EPS, BETAS
-from lowerbound.randomness import row_digests, row_noise
+from lowerbound.randomness import row_noise
 from lowerbound.run import Run
 from lowerbound.tasks.baselines import mean_of
 from lowerbound.tasks.score import (
@@ -203,7 +203,7 @@ class _Ascent:
 
     def __init__(self, model: VAE, batch: Batch, seed: int) -> None:
         self.model, self.batch, self.seed = deepcopy(model).eval().requires_grad_(False), batch, seed
-        self.digests, self.noise = row_digests(batch.x, batch.mask), noise_of(model)
+        self.digests, self.noise = model.embedding.digests(batch.x, batch.mask), noise_of(model)
         self.held = row_noise(seed, "local-check", self.digests, self.noise, 0, CHECK_DRAWS).to(batch.x)
         with evaluating(self.model):
             self.numbers = self.model.numbers(batch.x, batch.context, batch.mask)

@@ -20,7 +20,7 @@ from lowerbound.errors import BadOption, unknown
 from lowerbound.evaluation import evaluating
 from lowerbound.model import VAE
 from lowerbound.objectives import Objective, StepContext, Terms, elbo, iwae
-from lowerbound.randomness import row_digests, row_noise
+from lowerbound.randomness import row_noise
 from lowerbound.tasks.score import DECODED, noise_of
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class _Steps:
 
     def __init__(self, model: VAE, batch: Batch, seed: int) -> None:
         self.model, self.batch, self.seed, self.rows = model, batch, seed, len(batch.x)
-        self.digests = row_digests(batch.x, batch.mask)
+        self.digests = model.embedding.digests(batch.x, batch.mask)
         with evaluating(model):
             self.numbers = model.numbers(batch.x, batch.context, batch.mask)
 

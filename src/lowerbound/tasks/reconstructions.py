@@ -18,7 +18,7 @@ from lowerbound.errors import BadOption, unknown
 from lowerbound.evaluation import EVALUATION_ROWS, evaluating
 from lowerbound.outputs import writable, write_array
 from lowerbound.parts import build
-from lowerbound.randomness import row_digests, row_noise
+from lowerbound.randomness import row_noise
 from lowerbound.run import Run
 from lowerbound.tasks.latent import decode
 
@@ -140,7 +140,7 @@ def _passed(run: Run, rows: Data, part: Corruption | None, seed: int) -> tuple[A
         for batch in run.resident(rows).blocks(EVALUATION_ROWS):
             noise, seen = None, batch.x
             if part is not None:
-                digests = row_digests(batch.x, batch.mask)
+                digests = model.embedding.digests(batch.x, batch.mask)
                 noise = row_noise(seed, "corruption", digests, part.request(), 0, 1)[0].to(batch.x)
                 shift, scale = model.embedding.shift, model.embedding.scale
                 seen = part((batch.x - shift) / scale, noise) * scale + shift

@@ -14,7 +14,7 @@ from lowerbound.distributions import per_row
 from lowerbound.errors import BadOption, DataShape, Incompatible
 from lowerbound.evaluation import EVALUATION_ROWS, evaluating
 from lowerbound.model import VAE, assemble
-from lowerbound.randomness import Draw, generator, row_digests, row_noise
+from lowerbound.randomness import Draw, generator, row_noise
 from lowerbound.run import Run
 
 DRAWS = 8  # codes of each row
@@ -83,7 +83,8 @@ def codes(model: VAE, rows: Rows, seed: int) -> Tensor:
     with evaluating(model):
         for batch in rows.blocks(EVALUATION_ROWS):
             q = model.posterior(batch.x, batch.context, batch.mask)
-            eps = row_noise(seed, "refit", row_digests(batch.x, batch.mask), shape, 0, DRAWS).to(batch.x)
+            digests = model.embedding.digests(batch.x, batch.mask)
+            eps = row_noise(seed, "refit", digests, shape, 0, DRAWS).to(batch.x)
             found.append(model.draw(q, eps).flatten(0, 1))
     return torch.cat(found)
 

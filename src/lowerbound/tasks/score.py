@@ -20,7 +20,7 @@ from lowerbound.distributions import per_row
 from lowerbound.errors import BadOption, Incompatible
 from lowerbound.evaluation import evaluating
 from lowerbound.model import VAE
-from lowerbound.randomness import DRAWS_PER_BLOCK, Draw, row_digests, row_noise
+from lowerbound.randomness import DRAWS_PER_BLOCK, Draw, row_noise
 from lowerbound.run import Run
 from lowerbound.tasks.tally import Tally
 
@@ -161,7 +161,7 @@ def from_posterior(model: VAE, batch: Batch, seed: int) -> Weigh:
 
 def from_distribution(model: VAE, batch: Batch, seed: int, q: Distribution) -> Weigh:
     """Draws from a q(z) of each row, of the model's family."""
-    digests, draw = row_digests(batch.x, batch.mask), noise_of(model)
+    digests, draw = model.embedding.digests(batch.x, batch.mask), noise_of(model)
 
     def weigh(start: int, stop: int) -> Tensor:
         eps = row_noise(seed, "importance", digests, draw, start, stop).to(batch.x)

@@ -29,10 +29,10 @@ def verdict(facts: Mapping[str, Any], log_p: Array | None, against: Mapping[str,
         log_p: log p(x) per row in nats, or None.
         against: baselines; those that can be compared have ``per_row``.
     """
-    return [*_against(log_p, against), *_reconstruction(facts, against), *_diagnosis(facts), *_trust(facts)]
+    return [*_against(facts, log_p, against), *_reconstruction(facts, against), *_diagnosis(facts), *_trust(facts)]
 
 
-def _against(log_p: Array | None, against: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _against(facts: Mapping[str, Any], log_p: Array | None, against: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, found in against.items():
         if log_p is None or "per_row" not in found:
             continue
@@ -40,7 +40,17 @@ def _against(log_p: Array | None, against: Mapping[str, Mapping[str, Any]]) -> I
         mean, se = float(gain.mean()), standard_error(gain)
         least = max(2 * se, SAME * abs(float(log_p.mean())))
         word = "beats" if mean > least else "does not beat" if mean < -least else "is not told apart from"
-        yield f"log p(x) {word} {NAMES[name]}: {mean:+.2f} ± {se:.2f} nats per row"
+        told = f" that is told {_given(facts)}" if _given(facts) else ""
+        yield f"{_log_p(facts)} {word} {NAMES[name]}{told}: {mean:+.2f} ± {se:.2f} nats per row"
+
+
+def _given(facts: Mapping[str, Any]) -> str:
+    """What the model is conditioned on."""
+    return str(facts["loss"].get("given", ""))
+
+
+def _log_p(facts: Mapping[str, Any]) -> str:
+    return f"log p(x|{_given(facts)})" if _given(facts) else "log p(x)"
 
 
 def _reconstruction(facts: Mapping[str, Any], against: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -59,7 +69,8 @@ def _trust(facts: Mapping[str, Any]) -> Iterator[str]:
     found = facts["log_likelihood"]
     if found is not None and not found["reliable"]:
         ess = f"{found['ess_median']:.1f} of {found['samples']}"
-        yield f"log p(x) is not reliable: median effective sample size {ess}; it is likely too low, raise the samples"
+        about = f"median effective sample size {ess}; it is likely too low, raise the samples"
+        yield f"{_log_p(facts)} is not reliable: {about}"
 
 
 def lines(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -71,22 +82,29 @@ def lines(facts: Mapping[str, Any]) -> Iterator[str]:
     found = facts["log_likelihood"]
     if found is not None:
         about = f"   K = {found['samples']}, ESS {found['ess_median']:.0f}, of a {facts['quantity']}"
-        yield _line("log p(x)", found) + about
+        yield _line(_log_p(facts), found) + about
     if facts["bits_per_dimension"] is not None:
         bits = facts["bits_per_dimension"]
         yield f"{'bits per dimension':<42}{bits['mean']:10.4f} ± {bits['se']:.4f}"
     for name, baseline in facts["baselines"].items():
         if "log_likelihood" in baseline:
-            yield _line(f"{SHORT[name]}, exact", baseline["log_likelihood"])
+            told = f" given {_given(facts)}" if _given(facts) else ""
+            yield _line(f"{SHORT[name]}{told}, exact", baseline["log_likelihood"])
     yield from _codes(facts)
     if facts.get("columns"):
-        yield "what columns add to log p(x):"
-        yield from (f"  {name:<40}{value:10.2f}" for name, value in facts["columns"].items())
+        yield from _columns(facts["columns"], facts["baselines"].get("independent", {}).get("columns", {}))
     if facts["reconstruction"]["mse"] is not None:
         others = "".join(f", {name} {row['mse']:.4g}" for name, row in facts["baselines"].items() if "mse" in row)
         yield f"{'mean squared error of reconstruction':<42}{facts['reconstruction']['mse']:10.4g}{others}"
     yield from _probes(facts["probes"] or {})
     yield from (f"- {sentence}" for sentence in facts["verdict"])
+
+
+def _columns(found: Mapping[str, float], alone: Mapping[str, float]) -> Iterator[str]:
+    """The columns given z, beside what each would add on its own; what the code takes is not in them."""
+    yield "what columns add to log p(x), given z" + ("; in brackets each on its own:" if alone else ":")
+    for name, value in found.items():
+        yield f"  {name:<40}{value:10.2f}" + (f" ({alone[name]:.2f})" if alone else "")
 
 
 def _codes(facts: Mapping[str, Any]) -> Iterator[str]:
