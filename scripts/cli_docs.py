@@ -49,6 +49,11 @@ EXAMPLES = {
     "compare": ("digits --recipes pca,ae,vae --seeds 5 --latent 2 --out compared", "`out`, `title`, `data`, "
                 "`rows` (`recipe`, `seed`, `seconds`, `epochs`, `stopped`, `run`, the keys of evaluate, `geometry`), "
                 "`summary` (`recipe` and of each measure `median`, `q25`, `q75`), `notes`"),
+    "sweep": ("digits --over latent=2,5,10 --over objective.beta=1,4 --seeds 0..4 --out swept",
+              "`out`, `title`, `data`, `over` (paths), `rows` (`point`, `seed`, `state`, `reason`, `log_likelihood`, "
+              "`epochs`, `seconds`, `stopped`, `run`), `points` (`point`, `seeds`, `mean`, `values`, `se`, `behind`, "
+              "`behind_se`, `ess_median`, `run`; the best first), `best` (`point`, `log_likelihood`, `seeds`, `run`, "
+              "`tied`), `notes`"),
     "disentangle": ("runs/demo digits --factors rotation=6,scale=3 --out factors", f"{MEASURES} (each `value`, `se`, "
                     "`perfect`, `chance`, `rotation`, `seed`, `sensitivity`; null if not asked for), `about`, `notes`, "
                     "`information`, `importances` (codes x factors), `out` (files)"),
@@ -78,6 +83,7 @@ EXAMPLES = {
                "`out`, `rows`"),
     "export": ("runs/demo --html page.html", "`out`, `bytes`, `rows`, `weights` (bits of each); of --onnx and --torch: "
                "`out`, `graphs` (by file `inputs`, `outputs`), `difference` (from torch, by graph); of --hub: `out`"),
+    "explore": ("runs/demo --open", "`address`, `token`, `page`; said at the start"),
     "serve": ("runs/demo --port 8000", "`address`, `token`; said at the start"),
     "interpolate": ("runs/demo 3,label=1 17,label=7 --path spherical --out path.gif",
                     "`out`, `paths`, `steps`, `path`"),
@@ -90,7 +96,8 @@ EXAMPLES = {
                    "`cosine`, `judge` (`mean`, `se`, `chance`), `leakage` (of each column `changed`, `judge`)"),
     "embed": ("runs/demo --method tsne --by label --out map.png", "`out`, `rows`, `method`, `explained`"),
     "predict": ("runs/m2 new.csv --out labels.csv", "`out`, `rows`, `by`, `error` (`mean`, `se`, `rows`, of those with "
-                "a label), `predicted` (rows by class)"),
+                "a label, or `rmse`, `se`, `within`, `rows` of numbers), `predicted` (rows by class, or the mean), "
+                "`calibration` (`value`, `se`, `perfect`, `chance`, `p_value`, null without labels or of numbers)"),
     "analogies": ("runs/cvae -n 10 --out analogies.png", "`out`, `rows`, `over`, `values`"),
     "independence": ("runs/cvae --beside runs/vae", "`mean`, `se`, `best`, `accuracy` (by classifier), `chance`, "
                      "`rows`, `learnt_from`, `beside` (the same, or null)"),
@@ -106,6 +113,8 @@ EXAMPLES = {
                   "`columns`, `labels`, `factors`, `split`, `fingerprint`, `fitting`, "
                   "`kinds`, `dropped`"),
     "data fetch": ("mnist", "`name`, `rows`, `shape`"),
+    "data convert": ("rows.parquet rows --type float32", "`out`, `rows`, `shape`, `stored`, `missing`, `bytes`"),
+    "data check": ("rows", "`rows`, `files`, `bytes`"),
 }  # fmt: skip
 """Arguments of an example and the keys of the JSON object, by verb."""
 

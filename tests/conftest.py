@@ -1,19 +1,25 @@
 """The real data sets, and the guard of everything global."""
 
+import csv
 import importlib.util
 import os
 import random
 import shutil
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import rich.style  # noqa: F401  # draws from random once, when it is first imported
 
 Snapshot = Callable[[], dict[str, object]]
+TOKEN = "a-token-of-the-tests"
+HOSTILE = "</script><script>document.title='caught'</script>"
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +44,57 @@ def browser() -> Iterator[Any]:
         made = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield made
         made.close()
+
+
+@pytest.fixture(scope="session")
+def explored() -> Iterator[Callable[..., str]]:
+    """Serves the page of some runs on a port of this machine, and says its address with the token in it."""
+    uvicorn = pytest.importorskip("uvicorn", reason="needs the extra serve")
+    from lowerbound.explorer.live import Explorer
+
+    servers = []
+
+    def start(*runs: Any, **options: Any) -> str:
+        config = uvicorn.Config(Explorer(runs, token=TOKEN, **options), log_config=None, lifespan="off", ws="none")
+        listening = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        servers.append((server, thread, listening))
+        return f"http://127.0.0.1:{listening.getsockname()[1]}/#token={TOKEN}"
+
+    yield start
+    for server, thread, listening in servers:
+        server.should_exit = True
+        thread.join(20)
+        listening.close()
+
+
+@pytest.fixture(scope="session")
+def every_kind(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A csv of 300 rows with a column of every kind and family, spikes, holes, hostile names; and what to say of it."""
+    made = np.random.default_rng(0)
+    (a, b), e = made.normal(size=(2, 300)), made.normal(size=(12, 300))
+    words, sizes, at = np.array(["red", "=green", "</script>", "blue"]), np.array(["S", "M", "L"]), np.datetime64
+    values = {
+        "age": np.clip(40 + 12 * a + 3 * e[0], 17, 90).round(), "t": (5 * a + made.standard_t(3, 300)).round(2),
+        "income": np.exp(3 + 0.7 * b + 0.2 * e[1]).round(2), "share": (1 / (1 + np.exp(b - a + e[2] / 3))).round(3),
+        "visits": np.where(e[3] > 0.2, made.poisson(np.exp(1 + a / 2)), 0), "calls": made.poisson(np.exp(1 + 0.4 * b)),
+        "gains": np.where(e[4] < 0.5, 0, np.exp(7 + a + e[5] / 2).round()), "sex": np.where(a + e[6] > 0, "f", "m"),
+        HOSTILE: words[np.clip(1.5 + a + e[7] / 3, 0, 3).round().astype(int)],
+        "size": sizes[np.clip(1 + b + e[8] / 3, 0, 2).round().astype(int)],
+        "day": at("2020-01-01") + (400 * (a + 3)).astype(int),
+        "when": at("2021-03-01T10:30") + (14400 * (b + 3)).astype(int),
+    }  # fmt: skip
+    path, gone = tmp_path_factory.mktemp("kinds") / "kinds.csv", made.random((300, len(values))) < 0.08
+    gone[:, [0, 9]] = False  # age and size are known of all
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(values)
+        for row, holes in zip(zip(*values.values(), strict=True), gone, strict=True):
+            writer.writerow("" if hole else str(cell).replace("T", " ") for cell, hole in zip(row, holes, strict=True))
+    said = "t=real:family=student_t; calls=count:family=poisson; size=ordinal:order=['S','M','L']"
+    return path, said + "; share=bounded:low=0,high=1; when=date:family=student_t"
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lowerbound import objectives as objectives
     from lowerbound.checks import check as check
     from lowerbound.data import Data as Data
+    from lowerbound.data import convert as convert
     from lowerbound.data import load as load
     from lowerbound.estimators.autoencoder import VariationalAutoencoder as VariationalAutoencoder
     from lowerbound.estimators.classifier import VAEClassifier as VAEClassifier
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from lowerbound.tasks.independence import independence as independence
     from lowerbound.tasks.interpolate import interpolate as interpolate
     from lowerbound.tasks.labels import predict as predict
+    from lowerbound.tasks.latent import codes as codes
     from lowerbound.tasks.latent import decode as decode
     from lowerbound.tasks.latent import encode as encode
     from lowerbound.tasks.latent import reconstruct as reconstruct
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from lowerbound.tasks.refit import refit_prior as refit_prior
     from lowerbound.tasks.score import score as score
     from lowerbound.tasks.similar import similar as similar
+    from lowerbound.tasks.sweep import sweep as sweep
     from lowerbound.tasks.traverse import traverse as traverse
     from lowerbound.train import fit as fit
 
@@ -70,7 +73,9 @@ _HOME = {
     "arithmetic": "tasks.arithmetic",
     "assemble": "model",
     "check": "checks",
+    "codes": "tasks.latent",
     "compare": "tasks.compare",
+    "convert": "data",
     "decode": "tasks.latent",
     "disentangle": "tasks.disentangle",
     "embed": "tasks.embed",
@@ -99,6 +104,7 @@ _HOME = {
     "score": "tasks.score",
     "selftest": "selftests",
     "similar": "tasks.similar",
+    "sweep": "tasks.sweep",
     "traverse": "tasks.traverse",
 }
 
@@ -115,7 +121,9 @@ __all__ = [
     "arithmetic",
     "assemble",
     "check",
+    "codes",
     "compare",
+    "convert",
     "decode",
     "disentangle",
     "embed",
@@ -144,6 +152,7 @@ __all__ = [
     "score",
     "selftest",
     "similar",
+    "sweep",
     "traverse",
 ]
 

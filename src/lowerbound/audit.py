@@ -8,9 +8,10 @@ import numpy as np
 from lowerbound import catalogue
 from lowerbound.config import Config, override
 from lowerbound.data import Data
-from lowerbound.data.check import check_values
+from lowerbound.data.check import check_values, known_to_fit
 from lowerbound.data.columns import check_columns, plain
-from lowerbound.data.conditions import LABEL
+from lowerbound.data.context import label_prior, labelled
+from lowerbound.data.mapped import Summary
 from lowerbound.data.source import chunks
 from lowerbound.errors import Incompatible
 from lowerbound.likelihoods import Likelihood
@@ -49,7 +50,7 @@ def resolve(config: Config, data: Data) -> Config:
     if config.data.scaling == "auto":
         changes["data.scaling"] = "none" if data.is_image else _scaling(family)
     if config.data.missing == "auto":
-        changes["data.missing"] = "error" if data.schema is None else "nan"
+        changes["data.missing"] = "error" if data.schema is None and data.mask is None else "nan"
     if config.data.split == "auto":
         changes["data.split"] = data.split.how if data.split is not None else "random"
     return override(config, changes)
@@ -62,10 +63,13 @@ def check(config: Config, data: Data) -> None:
         UnknownName: a likelihood that is not there.
         DataRange: a value the likelihood gives no probability to.
         DataMissing: NaN that is not a missing value.
-        Incompatible: ``binarize`` with a likelihood that is not of zeros and ones.
+        Incompatible: ``binarize`` with a likelihood that is not of zeros and ones, or p(mask|x) with no cell missing.
     """
     name, binarize = config.model.likelihood["name"], config.data.binarize
     support = _support(config)
+    if config.model.missingness is not None and data.mask is None:
+        raise Incompatible("no cell is missing, so nothing is to be learnt of p(mask|x)", where="model.missingness",
+                           mend="Leave it out, or say what marks a missing cell: data.missing = nan.")  # fmt: skip
     if binarize != "none" and support != "binary":
         raise Incompatible(
             f"binarize '{binarize}' needs a likelihood of zeros and ones; '{name}' has support '{support}'",
@@ -85,7 +89,9 @@ def check_rows(data: Data, likelihood: str, support: str, binarize: str = "none"
         if data.schema is None:
             mend = "Give a file or a frame, or choose another likelihood."
             raise Incompatible(f"likelihood '{likelihood}' needs a table", found=data.name, mend=mend)
-        check_columns(data.x, data.mask, data.schema, data.name)
+        checked = getattr(getattr(data.x, "summary", None), "schema", None) or ()  # when it was written
+        if any(column not in tuple(checked) for column in data.schema):
+            check_columns(data.x, data.mask, data.schema, data.name)
         return
     texts = [column.name for column in data.schema or () if column.named]
     if texts:
@@ -105,6 +111,8 @@ def specification(config: Config, data: Data, foreign: bool = False) -> dict[str
     }  # fmt: skip
     if model.corruption is not None:
         tables["corruption"] = model.corruption
+    if model.missingness is not None:
+        tables["missingness"] = model.missingness
     embedding = {"mode": config.data.scaling, "masked": data.mask is not None}
     conditions = data.conditions
     context = 0 if conditions is None else conditions.width
@@ -113,8 +121,9 @@ def specification(config: Config, data: Data, foreign: bool = False) -> dict[str
     }  # fmt: skip
     if model.classifier is not None:
         tables["classifier"] = model.classifier
-        labelled = conditions is not None and conditions.names[0] == LABEL
-        sizes["classes"] = conditions.members[0].width if conditions is not None and labelled else 0
+        sizes["classes"] = conditions.members[0].width if conditions is not None and labelled(conditions) else 0
+    if model.label_prior != "uniform":
+        sizes["label_prior"] = label_prior(data, model.label_prior)
     typed = data.schema is not None and _support(config) == TABLE
     return {**sizes, **tables, **({"columns": [plain(column) for column in data.schema or ()]} if typed else {})}
 
@@ -132,6 +141,7 @@ def loss(config: Config, model: VAE, objective: Objective) -> dict[str, Any]:
         "beta": last,
         "beta_normalised": None if last is None else last * model.latent / cells,
         "besides": objective.says,
+        "given": config.data.context,
         "unit": "nats",
         "value": "cross-entropy, not a log-likelihood" if grey else _value(config, objective) + _weighted(model),
         "scaling": config.data.scaling,
@@ -169,7 +179,8 @@ def held_to(reached: Mapping[str, Any]) -> str:
 def _value(config: Config, objective: Objective) -> str:
     if objective.labels:
         return "a lower bound on log p(x), on log p(x, label) where the label is known"
-    quantity = f"log p(x|{config.data.context})" if config.data.context else "log p(x)"
+    of = "x" if config.model.missingness is None else "x, mask"
+    quantity = f"log p({of}|{config.data.context})" if config.data.context else f"log p({of})"
     return f"a lower bound on {quantity}" if objective.reports in BOUNDS else f"log p(x|z), not a bound on {quantity}"
 
 
@@ -202,6 +213,9 @@ def _of_numbers(data: Data) -> str:
 
 
 def _are_counts(data: Data) -> bool:
+    summary: Summary | None = getattr(data.x, "summary", None)
+    if summary is not None:
+        return known_to_fit(data, "count") and summary.zeros > COUNT_ZEROS * summary.cells
     zeros = seen = 0
     for part in chunks(data.x):
         values = data.x[part] if data.mask is None else data.x[part][data.mask[part]]
@@ -224,7 +238,9 @@ def _support(config: Config) -> str:
 
 
 def _is_binary(data: Data) -> bool:
+    if known_to_fit(data, "binary"):
+        return True
     if data.x.dtype.kind not in "ubi" and not data.rows:
         return False
-    values = data.values(slice(0, 4096))
-    return bool(np.isin(values, (0.0, 1.0)).all()) and bool(np.isin(data.x, (0, 1)).all())
+    first = np.isin(data.values(next(chunks(data.x))), (0.0, 1.0))
+    return bool(first.all()) and all(np.isin(data.x[part], (0, 1)).all() for part in chunks(data.x))

@@ -6,7 +6,7 @@ from typing import Any
 
 from lowerbound.errors import unknown
 
-KINDS = ("net", "posterior", "prior", "likelihood", "objective", "corruption")
+KINDS = ("net", "posterior", "prior", "likelihood", "objective", "corruption", "missingness")
 
 
 @cache

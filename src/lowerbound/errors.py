@@ -165,6 +165,12 @@ class NotFinite(LowerboundError):
     id = "E-TRAIN-FINITE"
 
 
+class RankLost(LowerboundError):
+    """Another of the processes that train together ended, failed, or does not answer."""
+
+    id = "E-TRAIN-RANK"
+
+
 class MissingExtra(LowerboundError, ImportError):
     """An optional package that a function needs is not installed."""
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ import torch
 
 from lowerbound import audit
 from lowerbound.__about__ import __version__
-from lowerbound.batches import Rows
+from lowerbound.batches import Rows, mixed_rows
 from lowerbound.config import Config
 from lowerbound.data import Data, Split, load
 from lowerbound.data.arrays import realigned
@@ -23,6 +24,7 @@ from lowerbound.data.columns import Schema
 from lowerbound.data.conditions import LABEL, Conditions
 from lowerbound.data.context import complete, conditioned
 from lowerbound.data.door import is_table
+from lowerbound.data.mapped import Lazy, stays
 from lowerbound.errors import BadOption, DataChanged, DataError, DataShape, ForeignCode, OutputExists, RunError
 from lowerbound.files import LOCK, TEMPORARY, make_folder, write_together
 from lowerbound.model import VAE, assemble
@@ -45,6 +47,7 @@ class Run:
         history: one record per epoch, in nats per row.
         data: the rows with their split, or None where they are not at hand.
         path: of the folder, or None.
+        memory: of the optimiser, where training ended in this process; it is not kept in the folder.
     """
 
     model: VAE
@@ -55,6 +58,7 @@ class Run:
     history: list[dict[str, Any]] = field(default_factory=list)
     data: Data | None = None
     path: Path | None = None
+    memory: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         where = self.path or "in memory"
@@ -94,6 +98,13 @@ class Run:
         found = self.facts.get("context")
         return None if found is None else Conditions.from_dict(found)
 
+    @property
+    def told(self) -> list[float] | None:
+        """The raw values of its conditions that it stands ``at``; None where it stands at none."""
+        if self.model.fixed is None or self.conditions is None:
+            return None
+        return self.conditions.values(self.model.fixed.double().cpu().numpy())
+
     def at(self, given: Mapping[str, object]) -> "Run":
         """The run where what it is conditioned on is this: every task that makes rows makes them so.
 
@@ -126,13 +137,15 @@ class Run:
         if data.labels is None and partial and conditions.names[0] == LABEL:
             data = replace(data, labels=np.full(data.rows, -1))
         unsaid = data.labels is None and self.model.fixed is not None and conditions.names == (LABEL,)
-        return data if unsaid else conditioned(data, conditions)
+        return data if unsaid else conditioned(data, conditions, partial=partial)
 
     def _table(self, source: Any, schema: Schema | None) -> Data:
         """Rows with the numbers that the run's own table has for its categories."""
         missing = self.config.data.missing
         if not isinstance(source, Data):
-            return load(source, missing=missing, schema=schema if is_table(source) else None)
+            loaded = load(source, missing=missing, schema=schema if is_table(source) else None)
+            known = None in (schema, loaded.schema) or loaded.schema == schema
+            return loaded if known or schema is None else realigned(loaded, schema)
         if schema is None or source.schema == schema:
             return source
         return replace(source, schema=schema) if source.schema is None else realigned(source, schema)
@@ -151,10 +164,15 @@ class Run:
     def feed(self, data: Data, binarize: str, dtype: torch.dtype | None = None) -> Rows:
         """Rows on the model's device with their context."""
         weight = next(self.model.parameters())
-        context = None if data.context is None or data.conditions is None else data.conditions.numbers(data.context)
+        context: Any = data.context
+        if context is not None and data.conditions is not None:
+            numbers = data.conditions.numbers
+            context = Lazy(context, turn=numbers) if stays(data.x) else numbers(context)
+        row = data.x.dtype.itemsize * math.prod(data.shape)
         return Rows(
             data.x, unit=data.unit, mask=data.mask, labels=data.labels, context=context, binarize=binarize,
-            seed=self.config.seed, device=weight.device, dtype=dtype or weight.dtype,
+            seed=self.config.seed, mixed=mixed_rows(self.config.data.shuffle, row), device=weight.device,
+            dtype=dtype or weight.dtype,
         )  # fmt: skip
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
@@ -210,11 +228,12 @@ class Run:
             )
         settings = self.config.data
         if self.facts["known"]:
-            data = load(source)
+            data = load(source, columns=settings.columns)
         else:
             query = settings.query or None
             data = load(source, missing=settings.missing, query=query, columns=settings.columns)
-        data = data if (conditions := self.conditions) is None else conditioned(data, conditions)
+        partial = self.config.model.classifier is not None
+        data = data if (conditions := self.conditions) is None else conditioned(data, conditions, partial=partial)
         if data.fingerprint != self.facts["fingerprint"]:
             raise DataChanged(
                 "the data are not those of the run",

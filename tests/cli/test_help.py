@@ -15,8 +15,8 @@ from lowerbound.__about__ import __version__
 
 VERBS = [
     "fit", "evaluate", "score", "anomaly", "generation", "reconstruct", "sample", "encode", "decode", "interpolate",
-    "traverse", "manifold", "arithmetic", "embed", "impute", "imputation", "refit", "compare", "similar",
-    "disentangle", "predict", "analogies", "independence", "estimate", "gap", "explain", "export", "serve",
+    "traverse", "manifold", "arithmetic", "embed", "impute", "imputation", "refit", "compare", "similar", "sweep",
+    "disentangle", "predict", "analogies", "independence", "estimate", "gap", "explain", "export", "explore", "serve",
     "recipes", "parts", "check", "selftest", "data",
 ]  # fmt: skip
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "rich")
@@ -24,7 +24,7 @@ ALL_HELP = f"""
 import sys
 from typer.testing import CliRunner
 from lowerbound.cli import app
-verbs = [*{VERBS}, "data list", "data show", "data fetch", ""]
+verbs = [*{VERBS}, "data list", "data show", "data fetch", "data convert", "data check", ""]
 codes = [CliRunner().invoke(app, [*verb.split(), "--help"]).exit_code for verb in verbs]
 print(codes, [name for name in [*{HEAVY}, "pydantic"] if name in sys.modules])
 codes = [CliRunner().invoke(app, words).exit_code for words in (["recipes", "pca"], ["parts", "net"], ["fit"])]
@@ -38,7 +38,7 @@ def test_the_verbs_in_their_order(cli: Invoke) -> None:
     assert re.findall(r"^  (\w+)  ", shown, re.MULTILINE) == VERBS
     assert "..." not in shown, "a summary is cut off"
     assert re.findall(r"^  (\w+)  ", cli("data", "--help").stdout.split("Commands:\n")[1], re.MULTILINE) == [
-        "list", "show", "fetch",
+        "list", "show", "fetch", "convert", "check",
     ]  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_defaults_are_shown(cli: Invoke) -> None:
 def test_no_help_and_no_list_loads_a_heavy_library() -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
     done = subprocess.run([sys.executable, "-c", ALL_HELP], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [f"{[0] * (len(VERBS) + 4)} []", "[0, 0, 2] []"]
+    assert done.stdout.splitlines() == [f"{[0] * (len(VERBS) + 6)} []", "[0, 0, 2] []"]
 
 
 def test_help_is_quick(start: Callable[..., "subprocess.Popen[str]"]) -> None:

@@ -79,8 +79,8 @@ def test_every_key_says_what_it_is() -> None:
 # Faults: a TOML text and the exact message.
 FAULTS = {
     '[model]\nlantent = 8': (
-        "config.toml: model: unknown key 'lantent': expected one of classifier, corruption, decoder, encoder, latent, "
-        "likelihood, posterior, prior, start. Did you mean 'latent'?"
+        "config.toml: model: unknown key 'lantent': expected one of classifier, corruption, decoder, encoder, "
+        "label_prior, latent, likelihood, missingness, posterior, prior, start. Did you mean 'latent'?"
     ),
     "[train]\nlatent = 8": "config.toml: train: unknown key 'latent'. It belongs at model.latent.",
     "latent = 8": "config.toml: unknown key 'latent'. It belongs at model.latent.",

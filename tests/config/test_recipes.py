@@ -13,8 +13,9 @@ from lowerbound.recipes import RECIPES, differences, recipe, resolve
 
 NAMES = ["pca", "ae", "overcomplete-ae", "dae", "vae", "gaussian-vae", "sigma-vae", "beta-vae", "classic-mnist",
          "aevb-mnist", "aevb-frey", "linear-vae", "vamp-vae", "flow-prior-vae", "burda-1layer", "count-vae",
-         "capacity-vae", "constrained-vae", "geco", "iwae", "dreg", "stl", "beta-tcvae",
-         "factor-vae", "dip-vae-i", "dip-vae-ii", "info-vae", "wae-mmd", "cvae", "m1", "m2", "m1-m2"]  # fmt: skip
+         "table-vae", "capacity-vae", "constrained-vae", "geco", "iwae", "dreg", "stl", "beta-tcvae",
+         "factor-vae", "dip-vae-i", "dip-vae-ii", "info-vae", "wae-mmd", "cvae", "m1", "m2", "m1-m2",
+         "not-miwae"]  # fmt: skip
 NO_FIGURE = [
     "gaussian-vae",
     "flow-prior-vae",
@@ -27,6 +28,7 @@ NO_FIGURE = [
     "cvae",
     "m1",
     "m1-m2",
+    "not-miwae",
 ]
 
 

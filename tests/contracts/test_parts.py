@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("registry")
 
 
 def test_the_kinds() -> None:
-    assert set(REGISTRY) == {"net", "posterior", "prior", "likelihood", "objective", "corruption"}
+    assert set(REGISTRY) == {"net", "posterior", "prior", "likelihood", "objective", "corruption", "missingness"}
 
 
 def test_names_before_the_star_are_from_the_closed_list(kind: str, name: str) -> None:
