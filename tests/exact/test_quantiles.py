@@ -1,5 +1,6 @@
 """Draws made of noise by quantile functions: each law of a table, and rows so strange that encoders know nothing."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from lowerbound.data import Data
 from lowerbound.data.columns import Column
 from lowerbound.likelihoods.columns import Columns
 from lowerbound.likelihoods.counts import LogNegativeBinomial, LogPoisson
-from lowerbound.likelihoods.mixed import Mixed
+from lowerbound.likelihoods.mixed import Mixed, _quantile
 from lowerbound.randomness import scope
 
 COLUMNS = (
@@ -125,3 +126,8 @@ def test_rows_far_from_all_others_are_filled_in_with_numbers(table: lb.Run, fact
     for column, cells in zip(rows.schema, np.moveaxis(found.draws, -1, 0), strict=True):
         inside = (cells >= column.low) & (cells <= column.high)
         assert (inside | (column.name == "size")).all(), column.name
+
+
+def test_a_table_of_nan_has_a_category_still() -> None:
+    table = torch.tensor([[math.nan, math.nan], [math.log(0.3), math.log(0.7)]])
+    assert _quantile(table, torch.tensor([0.9, 0.9])).tolist() == [0, 1]

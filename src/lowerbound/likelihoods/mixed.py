@@ -305,5 +305,5 @@ def _quantile(table: Tensor, u: Tensor) -> Tensor:
     """
     p = table.exp()
     above = p.cumsum(-1) / p.sum(-1, keepdim=True)
-    last = (table > -math.inf).sum(-1) - 1
+    last = (table > -math.inf).sum(-1).clamp(min=1) - 1  # of a table of NaN, from a code out of all measure, the first
     return (above < u[..., None]).sum(-1).minimum(last)
