@@ -29,7 +29,7 @@ def start(data: str, out: Path, *words: str) -> "subprocess.Popen[str]":
 
 
 def timed(out: Path, workers: int) -> tuple[float, float]:
-    """Seconds on the clock and of the processor, of 8 trainings on the digits, a quarter of a minute each."""
+    """Seconds on the clock and of the processor, of 8 trainings on the digits, some ten seconds each."""
     before, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     made = start("digits", out, "--over", "latent=2,4,8,16", "--seeds", "2", "--epochs", "240", "--samples", "100",
                  "--set", "train.patience=0", "--workers", str(workers), "--quiet")  # fmt: skip
